@@ -42,7 +42,8 @@ pub mod central;
 /// Takes batches from routers and appends them to the stream.
 #[cfg(feature = "central")]
 pub mod gateway;
-/// A simulated modem.
+/// A simulated modem, at the wire.
+#[cfg(feature = "central")]
 pub mod sim;
 
 /// One file per subcommand; the only place that wires shells together.

@@ -1,9 +1,42 @@
-//! The command line: one file per subcommand, wired together here.
+//! The command line: one file per subcommand, wired together here and nowhere else.
+
+#[cfg(feature = "agent")]
+mod agent;
 
 use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Keeps a Linux router online over two LTE modems and makes a fleet of such routers understandable.
+#[derive(Parser)]
+#[command(name = "tandem", version, propagate_version = true)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    #[cfg(feature = "agent")]
+    Agent(agent::AgentArguments),
+}
 
 /// Runs the program and returns its exit code.
 #[must_use]
 pub fn main() -> ExitCode {
-    ExitCode::SUCCESS
+    let arguments = Arguments::parse();
+    match run(arguments.command) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("tandem: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(command: Command) -> anyhow::Result<ExitCode> {
+    match command {
+        #[cfg(feature = "agent")]
+        Command::Agent(arguments) => agent::run(&arguments),
+    }
 }
