@@ -1,1 +1,9 @@
-//! (under construction)
+//! The modems of this machine: found in sysfs, opened, driven.
+//!
+//! ```text
+//! sysfs ─▶ Slot ─▶ port ─▶ qmi (task: bytes ⇄ transactions) ─▶ driver (link commands as exchanges)
+//!   ▲                        serial (AT, beside it) ────────────▶┘
+//! hotplug: when to look again                    proxy: our port, for other people's qmicli
+//! ```
+
+pub mod sysfs;
