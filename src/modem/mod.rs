@@ -6,4 +6,6 @@
 //! hotplug: when to look again                    proxy: our port, for other people's qmicli
 //! ```
 
+pub mod hotplug;
+pub mod serial;
 pub mod sysfs;
