@@ -4,6 +4,7 @@
 //! Units stand at the end of the names. Octets and counts are totals since the start of the batch interval
 //! unless a field says otherwise. Absent values are left out, never written as a sentinel.
 
+use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use chrono::{DateTime, Utc};
@@ -484,6 +485,9 @@ pub struct AgentStarted {
     /// Whether the run before it ended in order; absent when there was none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub clean_shutdown: Option<bool>,
+    /// Labels of the router, such as site, region, tenant.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub labels: BTreeMap<String, String>,
 }
 
 /// [`Body::AgentStopping`].
@@ -511,6 +515,9 @@ pub struct ConfigCommitted {
     /// When it rolls back unless confirmed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub confirm_by: Option<DateTime<Utc>>,
+    /// Labels of the router in this configuration.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub labels: BTreeMap<String, String>,
 }
 
 /// [`Body::ConfigRolledBack`].
