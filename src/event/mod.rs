@@ -17,8 +17,10 @@ mod identity;
 pub mod schema;
 #[cfg(test)]
 mod tests;
+mod upload;
 
 pub use body::*;
 pub use envelope::{Envelope, Event, EventError, Origin};
 pub use histogram::{HistogramError, RoundTrips};
 pub use identity::{Epoch, RouterName, RouterNameError, Sequence};
+pub use upload::{Acknowledgement, BATCH_MEDIA_TYPE, EVENT_MEDIA_TYPE, SPAN_HEADER, Span};
