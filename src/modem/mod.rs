@@ -7,5 +7,6 @@
 //! ```
 
 pub mod hotplug;
+pub mod port;
 pub mod serial;
 pub mod sysfs;
