@@ -1,0 +1,165 @@
+//! Structs inside TLVs.
+
+use super::super::layout::{As, Bool, Bytes8, Ipv6, List8, Text8, layout};
+use super::values::{
+    ConnectionStatus, DataCallType, DataSystemNetworkType, ExtendedDataBearerTechnology3gpp,
+    ExtendedDataBearerTechnology3gpp2, NetworkType, ProfileFamily, ProfileType, RadioAccessTechnology,
+    SetEventReportTransferStatistics, TetheredCallType,
+};
+
+layout! {
+    /// Connection Status.
+    PacketServiceState {
+        status: As<u8, ConnectionStatus>,
+        reconfiguration_required: Bool,
+    }
+    /// Channel Rates.
+    ChannelRates {
+        channel_tx_rate_bps: u32,
+        channel_rx_rate_bps: u32,
+        max_channel_tx_rate_bps: u32,
+        max_channel_rx_rate_bps: u32,
+    }
+    /// UMTS Granted QoS.
+    UmtsQos {
+        traffic_class: u8,
+        max_ul: u32,
+        max_dl: u32,
+        guaranteed_ul: u32,
+        guaranteed_dl: u32,
+        delivery_order: u8,
+        max_sdu: u32,
+        sdu_error_ratio: u8,
+        residual_ber: u8,
+        deliver_erroneous: u8,
+        transfer_delay: u32,
+        priority: u32,
+    }
+    /// GPRS Granted QoS.
+    GprsQos {
+        precedence: u32,
+        delay: u32,
+        reliability: u32,
+        peak: u32,
+        mean: u32,
+    }
+    /// Profile ID.
+    ProfileId {
+        profile_type: As<u8, ProfileType>,
+        profile_index: u8,
+    }
+    /// IPv6 Address.
+    Ipv6Prefix {
+        address: Ipv6,
+        prefix_length: u8,
+    }
+    /// Operator Reserved PCO.
+    OperatorReservedPco {
+        mcc: u16,
+        mnc: u16,
+        mnc_includes_pcs_digit: Bool,
+        app_specific_info: Bytes8,
+        container_id: u16,
+    }
+    /// Current.
+    BearerTechnology {
+        network_type: As<u8, NetworkType>,
+        rat_mask: u32,
+        so_mask: u32,
+    }
+    /// Transfer Statistics.
+    TransferStatistics {
+        interval_seconds: u8,
+        indicators: As<i32, SetEventReportTransferStatistics>,
+    }
+    /// Channel Rates.
+    CurrentChannelRates {
+        tx_rate_bps: i32,
+        rx_rate_bps: i32,
+    }
+    /// Data Call Type.
+    DataCallTypes {
+        data_call_type: As<u8, DataCallType>,
+        tethered_call_type: As<u8, TetheredCallType>,
+    }
+    /// Data Systems.
+    DataSystems {
+        preferred_network_type: As<u8, DataSystemNetworkType>,
+        networks: List8<DataSystemOf>,
+    }
+    /// Data Systems.
+    DataSystemOf {
+        network_type: As<u8, DataSystemNetworkType>,
+        rat_mask: u32,
+        so_mask: u32,
+    }
+    /// PDN Filters Removed.
+    PdnFilters {
+        pdn_filter_handler: List8<u32>,
+    }
+    /// Extended Data Bearer Technology.
+    ExtendedBearerTechnology {
+        data_bearer_technology: As<u32, DataSystemNetworkType>,
+        radio_access_technology: As<u32, RadioAccessTechnology>,
+        extended_data_bearer_technology_3gpp: As<u16, ExtendedDataBearerTechnology3gpp>,
+        reserved1: u8,
+        extended_data_bearer_technology_3gpp2: As<u16, ExtendedDataBearerTechnology3gpp2>,
+        reserved2: u8,
+        reserved3: u8,
+        reserved4: u8,
+    }
+    /// Profile List.
+    ListedProfile {
+        profile_type: As<u8, ProfileType>,
+        profile_index: u8,
+        profile_name: Text8,
+    }
+    /// UMTS Requested QoS With Signaling Indication Flag.
+    UmtsQosWithSignaling {
+        traffic_class: u8,
+        max_ul: u32,
+        max_dl: u32,
+        guaranteed_ul: u32,
+        guaranteed_dl: u32,
+        delivery_order: u8,
+        max_sdu: u32,
+        sdu_error_ratio: u8,
+        residual_ber: u8,
+        deliver_erroneous: u8,
+        transfer_delay: u32,
+        priority: u32,
+        signaling_indication: i8,
+    }
+    /// LTE QoS Parameters.
+    LteQos {
+        qos_class_identifier: u8,
+        guaranteed_downlink_bitrate: u32,
+        max_downlink_bitrate: u32,
+        guaranteed_uplink_bitrate: u32,
+        max_uplink_bitrate: u32,
+    }
+    /// VLAN ID Type.
+    VlanIdRange {
+        vlan_id_range_start: u16,
+        vlan_id_range_end: u16,
+    }
+    /// Profile Type.
+    ProfileTypeAndFamily {
+        profile_type: As<u8, ProfileType>,
+        family: As<u8, ProfileFamily>,
+    }
+    /// Profile Identifier.
+    DefaultProfile {
+        profile_type: As<u8, ProfileType>,
+        family: As<u8, ProfileFamily>,
+        index: u8,
+    }
+    /// Info.
+    PdnThrottle {
+        ipv4_throttled: Bool,
+        ipv6_throttled: Bool,
+        ipv4_throttle_time_left_ms: u32,
+        ipv6_throttle_time_left_ms: u32,
+        apn: Text8,
+    }
+}
