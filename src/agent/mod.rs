@@ -4,6 +4,8 @@
 //! Links and the other tasks speak of what happens by sending an [`Emission`]; the writer stamps it, gives it
 //! its place in the sequence and makes it durable. Nothing in here waits for central.
 
+pub mod footprint;
+pub mod slots;
 pub mod socket;
 
 use crate::event::Body;
