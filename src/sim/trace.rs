@@ -117,7 +117,7 @@ impl Trace {
     /// The reading at this time since the start of the replay; after its end the trace begins again.
     #[must_use]
     pub fn at(&self, elapsed: Duration) -> Reading {
-        let offset = self.into_loop(elapsed);
+        let offset = self.wrapped(elapsed);
         let next = self.samples.partition_point(|sample| sample.offset <= offset);
         self.samples[next.saturating_sub(1)].reading
     }
@@ -125,7 +125,7 @@ impl Trace {
     /// When, after `elapsed`, the next row begins.
     #[must_use]
     pub fn next_change(&self, elapsed: Duration) -> Duration {
-        let offset = self.into_loop(elapsed);
+        let offset = self.wrapped(elapsed);
         let next = self.samples.partition_point(|sample| sample.offset <= offset);
         elapsed + self.samples.get(next).map_or(self.length, |sample| sample.offset) - offset
     }
@@ -142,7 +142,7 @@ impl Trace {
         self.length
     }
 
-    fn into_loop(&self, elapsed: Duration) -> Duration {
+    fn wrapped(&self, elapsed: Duration) -> Duration {
         let nanos = elapsed.as_nanos() % self.length.as_nanos();
         Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))
     }
