@@ -3,6 +3,7 @@
 
 pub mod band;
 pub mod cause;
+pub mod client;
 pub mod ctl;
 pub mod dms;
 pub mod frame;
