@@ -8,5 +8,6 @@
 
 pub mod hotplug;
 pub mod port;
+pub mod proxy;
 pub mod serial;
 pub mod sysfs;
