@@ -213,7 +213,7 @@ async fn drive(mut port: Port, mut messages: mpsc::Receiver<Message>) {
                 }
                 frames.push(&bytes);
                 while let Some(frame) = frames.next_frame() {
-                    for (id, frame) in switch.from_modem(frame) {
+                    for (id, frame) in switch.modem_frame(frame) {
                         let Some(client) = clients.get(&id) else { continue };
                         if client.try_send(frame).is_err() {
                             tracing::warn!(connection = id, "a client of the proxy does not read, it is disconnected");
@@ -235,7 +235,7 @@ async fn drive(mut port: Port, mut messages: mpsc::Receiver<Message>) {
                 }
                 Some(Message::Frame(id, frame)) => {
                     let now = tokio::time::Instant::now().into_std();
-                    let Some(frame) = switch.from_client(id, frame, now) else { continue };
+                    let Some(frame) = switch.client_frame(id, frame, now) else { continue };
                     if let Err(error) = port.write(&frame.encode()).await {
                         tracing::info!(%error, "the proxy closes all connections to this modem");
                         return;

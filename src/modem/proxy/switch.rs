@@ -54,7 +54,7 @@ impl Switch {
 
     /// Takes a frame of a client; gives what to write to the modem. `None`: the frame is dropped, because it is no request,
     /// too many wait already, or it would take the other clients' ids away (CTL Sync).
-    pub fn from_client(&mut self, connection: ConnectionId, frame: Frame, now: Instant) -> Option<Frame> {
+    pub fn client_frame(&mut self, connection: ConnectionId, frame: Frame, now: Instant) -> Option<Frame> {
         if frame.kind != Kind::Request || !self.owned.contains_key(&connection) {
             return None;
         }
@@ -78,7 +78,7 @@ impl Switch {
     }
 
     /// Takes a frame of the modem; says which clients get it and in which form.
-    pub fn from_modem(&mut self, frame: Frame) -> Vec<(ConnectionId, Frame)> {
+    pub fn modem_frame(&mut self, frame: Frame) -> Vec<(ConnectionId, Frame)> {
         match (frame.kind, frame.service) {
             (Kind::Response, Service::Ctl) => self.ctl_answer(frame).into_iter().collect(),
             (Kind::Response, service) => {
@@ -141,9 +141,9 @@ mod tests {
 
     fn allocated(switch: &mut Switch, connection: ConnectionId, service: Service, cid: u8, now: Instant) {
         let request = Frame::request(0, 7, &AllocateCid { service });
-        let forwarded = switch.from_client(connection, request, now).unwrap();
+        let forwarded = switch.client_frame(connection, request, now).unwrap();
         let answer = AllocateCidResponse { allocation_info: ClientId { service, cid } };
-        let answers = switch.from_modem(forwarded.success(&answer));
+        let answers = switch.modem_frame(forwarded.success(&answer));
         assert_eq!(answers.len(), 1);
         assert_eq!((answers[0].0, answers[0].1.transaction), (connection, 7));
     }
@@ -159,14 +159,14 @@ mod tests {
     fn equal_ctl_transactions_of_two_clients_find_their_way_back() {
         let (mut switch, now) = two_clients();
         let request = Frame::request(0, 1, &AllocateCid { service: Service::Dms });
-        let first = switch.from_client(1, request.clone(), now).unwrap();
-        let second = switch.from_client(2, request, now).unwrap();
+        let first = switch.client_frame(1, request.clone(), now).unwrap();
+        let second = switch.client_frame(2, request, now).unwrap();
         assert_ne!(first.transaction, second.transaction);
         let answer = |cid| AllocateCidResponse { allocation_info: ClientId { service: Service::Dms, cid } };
         let to = |answers: Vec<(ConnectionId, Frame)>| answers[0].0;
-        assert_eq!(to(switch.from_modem(second.success(&answer(2)))), 2);
-        assert_eq!(to(switch.from_modem(first.success(&answer(1)))), 1);
-        assert!(switch.from_modem(first.success(&answer(1))).is_empty(), "an answer nobody waits for");
+        assert_eq!(to(switch.modem_frame(second.success(&answer(2)))), 2);
+        assert_eq!(to(switch.modem_frame(first.success(&answer(1)))), 1);
+        assert!(switch.modem_frame(first.success(&answer(1))).is_empty(), "an answer nobody waits for");
     }
 
     #[test]
@@ -175,9 +175,9 @@ mod tests {
         allocated(&mut switch, 1, Service::Dms, 1, now);
         allocated(&mut switch, 2, Service::Dms, 2, now);
         let request = Frame::request(2, 9, &dms::GetModel {});
-        let forwarded = switch.from_client(2, request.clone(), now).unwrap();
+        let forwarded = switch.client_frame(2, request.clone(), now).unwrap();
         assert_eq!(forwarded, request);
-        let answers = switch.from_modem(forwarded.refusal(ProtocolError::Internal, &Done));
+        let answers = switch.modem_frame(forwarded.refusal(ProtocolError::Internal, &Done));
         assert_eq!(answers.iter().map(|(to, _)| *to).collect::<Vec<_>>(), [2]);
     }
 
@@ -194,35 +194,35 @@ mod tests {
         };
         let to =
             |answers: Vec<(ConnectionId, Frame)>| answers.into_iter().map(|(to, _)| to).collect::<Vec<_>>();
-        assert_eq!(to(switch.from_modem(report(2))), [1]);
-        assert_eq!(to(switch.from_modem(report(BROADCAST))), [1]);
-        assert!(to(switch.from_modem(report(9))).is_empty());
+        assert_eq!(to(switch.modem_frame(report(2))), [1]);
+        assert_eq!(to(switch.modem_frame(report(BROADCAST))), [1]);
+        assert!(to(switch.modem_frame(report(9))).is_empty());
         // A released id brings nothing more.
         for cid in [1, 2] {
             let id = ClientId { service: Service::Dms, cid };
             let request = Frame::request(0, 3, &ReleaseCid { release_info: id.clone() });
-            let forwarded = switch.from_client(1, request, now).unwrap();
-            switch.from_modem(forwarded.success(&ReleaseCidResponse { release_info: id }));
+            let forwarded = switch.client_frame(1, request, now).unwrap();
+            switch.modem_frame(forwarded.success(&ReleaseCidResponse { release_info: id }));
         }
-        assert!(to(switch.from_modem(report(BROADCAST))).is_empty());
+        assert!(to(switch.modem_frame(report(BROADCAST))).is_empty());
     }
 
     #[test]
     fn sync_is_kept_from_a_shared_modem() {
         let (mut switch, now) = two_clients();
         let sync = Frame::request(0, 1, &Sync {});
-        assert_eq!(switch.from_client(1, sync.clone(), now), None);
+        assert_eq!(switch.client_frame(1, sync.clone(), now), None);
         switch.disconnect(2);
-        assert!(switch.from_client(1, sync, now).is_some());
+        assert!(switch.client_frame(1, sync, now).is_some());
     }
 
     #[test]
     fn unanswered_requests_are_bounded_and_forgotten_in_time() {
         let (mut switch, now) = two_clients();
         let request = |transaction| Frame::request(1, transaction, &dms::GetModel {});
-        let taken = (1..=1000).filter(|t| switch.from_client(1, request(*t), now).is_some()).count();
+        let taken = (1..=1000).filter(|t| switch.client_frame(1, request(*t), now).is_some()).count();
         assert_eq!(taken, MAX_PENDING);
-        assert!(switch.from_client(2, request(1), now + PENDING_FOR).is_some());
+        assert!(switch.client_frame(2, request(1), now + PENDING_FOR).is_some());
     }
 
     proptest! {
@@ -239,12 +239,12 @@ mod tests {
                     0 => { switch.connect(connection); connected.insert(connection); }
                     1 => { switch.disconnect(connection); connected.remove(&connection); }
                     2 => {
-                        let forwarded = switch.from_client(connection, frame, now);
+                        let forwarded = switch.client_frame(connection, frame, now);
                         prop_assert!(forwarded.is_none() || connected.contains(&connection));
                     }
                     _ => {
                         frame.kind = if action == 3 { Kind::Indication } else { Kind::Response };
-                        for (to, _) in switch.from_modem(frame) {
+                        for (to, _) in switch.modem_frame(frame) {
                             prop_assert!(connected.contains(&to));
                         }
                     }
