@@ -3,7 +3,7 @@
 //!
 //! One short trait, [`Stream`], in the shape of Kafka, because Kafka is one of its backends: topics of
 //! partitions, records with key and headers, an offset per partition, and readers that commit their outputs
-//! and their positions in one step. The embedded backends ([`Memory`]) are one process and need
+//! and their positions in one step. The embedded backends ([`Memory`], [`Sqlite`]) are one process and need
 //! no broker.
 //!
 //! - **Order** holds within a partition. Records of one key share a partition, so one router's events stay
@@ -23,6 +23,7 @@
 
 mod bounds;
 mod memory;
+mod sqlite;
 mod topic;
 
 use std::borrow::Cow;
@@ -35,6 +36,7 @@ use futures_util::future::BoxFuture;
 
 pub use bounds::Bounds;
 pub use memory::Memory;
+pub use sqlite::{Sqlite, SqliteSettings};
 pub use topic::{Kept, Topic};
 
 /// Header with the CloudEvents type.
