@@ -2,6 +2,7 @@
 
 #[cfg(feature = "agent")]
 mod agent;
+mod qmi;
 
 use std::process::ExitCode;
 
@@ -19,6 +20,8 @@ struct Arguments {
 enum Command {
     #[cfg(feature = "agent")]
     Agent(agent::AgentArguments),
+    /// Read the QMI protocol.
+    Qmi(qmi::QmiArguments),
 }
 
 /// Runs the program and returns its exit code.
@@ -38,5 +41,6 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
     match command {
         #[cfg(feature = "agent")]
         Command::Agent(arguments) => agent::run(&arguments),
+        Command::Qmi(arguments) => qmi::run(&arguments),
     }
 }

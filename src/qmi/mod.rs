@@ -5,6 +5,7 @@ pub mod band;
 pub mod cause;
 pub mod client;
 pub mod ctl;
+pub mod describe;
 pub mod dms;
 pub mod frame;
 #[cfg(test)]
