@@ -43,6 +43,12 @@ impl RouterName {
     }
 }
 
+impl std::borrow::Borrow<str> for RouterName {
+    fn borrow(&self) -> &str {
+        &self.0
+    }
+}
+
 impl FromStr for RouterName {
     type Err = RouterNameError;
 
