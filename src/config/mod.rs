@@ -8,13 +8,18 @@
 //! ```
 
 mod check;
+pub mod diff;
+pub mod import;
 mod interface;
+pub mod pending;
 mod quantity;
 mod report;
 mod secret;
 mod section;
+mod show;
 
 pub use check::Warning;
+pub use diff::{Changes, diff};
 pub use interface::{
     Authentication, AuthenticationProtocol, DataPlan, DeviceInterface, Dhcp, InterfaceType, LEGACY_METRIC,
     Lte, ManagementVector, NetworkInterface,

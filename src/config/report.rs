@@ -57,7 +57,7 @@ pub(super) struct Mark {
 
 impl ConfigError {
     pub(super) fn from_toml(text: &str, file_name: &str, error: &toml::de::Error) -> Self {
-        let span = error.span().unwrap_or(0..0);
+        let span = narrow(text, error.span().unwrap_or(0..0), error.message());
         Self::from_marks(
             text,
             file_name,
@@ -79,7 +79,8 @@ impl ConfigError {
         Self::from_marks(text, file_name, marks)
     }
 
-    pub(super) fn from_marks(text: &str, file_name: &str, marks: Vec<Mark>) -> Self {
+    pub(super) fn from_marks(text: &str, file_name: &str, mut marks: Vec<Mark>) -> Self {
+        marks.sort_by_key(|mark| mark.span.start);
         let shown = mask_secrets(text);
         let report = marks.iter().map(|mark| render(&shown, file_name, mark)).collect::<Vec<_>>().join("\n");
         let faults = marks
@@ -97,6 +98,18 @@ impl fmt::Display for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.report)
     }
+}
+
+/// One text of a list, where the message quotes it and the span is the list.
+fn narrow(text: &str, span: Range<usize>, message: &str) -> Range<usize> {
+    let quoted = message.strip_prefix('`').and_then(|rest| rest.split_once('`')).map(|(quoted, _)| quoted);
+    let place = quoted.filter(|_| text.get(span.clone()).is_some_and(|list| list.starts_with('['))).and_then(
+        |quoted| {
+            let quoted = format!("\"{quoted}\"");
+            text[span.clone()].find(&quoted).map(|at| span.start + at..span.start + at + quoted.len())
+        },
+    );
+    place.unwrap_or(span)
 }
 
 fn render(shown: &str, file_name: &str, mark: &Mark) -> String {

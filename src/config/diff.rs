@@ -1,0 +1,151 @@
+//! What changes when one configuration follows another, so that the agent touches nothing else.
+
+use super::{Config, DeviceInterface};
+
+/// The difference between two configurations. Each device-interface, by name, is in exactly one list.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Changes {
+    /// Only in the new configuration.
+    pub added: Vec<String>,
+    /// Only in the old configuration.
+    pub removed: Vec<String>,
+    /// The session cannot stay: dial again.
+    pub redialled: Vec<String>,
+    /// Something changed that leaves the session alone: rank, weight, NAT, hand-over, data plan, AT port.
+    pub adjusted: Vec<String>,
+    /// The same in both.
+    pub untouched: Vec<String>,
+    /// Sections whose values differ, by their name in the file.
+    pub sections: Vec<&'static str>,
+}
+
+impl Changes {
+    /// Whether both configurations mean the same.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        let Self { added, removed, redialled, adjusted, untouched: _, sections } = self;
+        [added, removed, redialled, adjusted].iter().all(|list| list.is_empty()) && sections.is_empty()
+    }
+
+    /// Whether that section differs.
+    #[must_use]
+    pub fn section(&self, name: &str) -> bool {
+        self.sections.contains(&name)
+    }
+}
+
+/// Compares two configurations. The order of device-interfaces does not count; the contents of files that
+/// they name are not looked at.
+#[must_use]
+pub fn diff(old: &Config, new: &Config) -> Changes {
+    let mut changes = Changes { sections: changed_sections(old, new), ..Changes::default() };
+    for device in &new.device_interfaces {
+        let list = match old.device_interface(&device.name) {
+            None => &mut changes.added,
+            Some(before) if before == device => &mut changes.untouched,
+            Some(before) if session(before) == session(device) => &mut changes.adjusted,
+            Some(_) => &mut changes.redialled,
+        };
+        list.push(device.name.clone());
+    }
+    let gone = old.device_interfaces.iter().filter(|device| new.device_interface(&device.name).is_none());
+    changes.removed.extend(gone.map(|device| device.name.clone()));
+    changes
+}
+
+/// What a running session depends on.
+fn session(device: &DeviceInterface) -> impl PartialEq {
+    let families = device.network_interface().map(|network| network.dhcp);
+    (device.kind, device.target_interface.clone(), device.imei.clone(), device.lte.clone(), families)
+}
+
+fn changed_sections(old: &Config, new: &Config) -> Vec<&'static str> {
+    [
+        ("router", old.router != new.router),
+        ("failover", old.failover != new.failover),
+        ("probe", old.probe != new.probe),
+        ("retry", old.retry != new.retry),
+        ("recovery", old.recovery != new.recovery),
+        ("sample", old.sample != new.sample),
+        ("spool", old.spool != new.spool),
+        ("upload", old.upload != new.upload),
+        ("privacy", old.privacy != new.privacy),
+        ("serial", old.serial != new.serial),
+        ("agent", old.agent != new.agent),
+    ]
+    .into_iter()
+    .filter_map(|(name, differs)| differs.then_some(name))
+    .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::{TWO_MODEMS, parse};
+    use super::*;
+
+    fn check(from: &str, to: &str, edit: &[(&str, &str)], expected: Changes) {
+        let (mut old, mut new) = (from.to_owned(), to.to_owned());
+        for (before, after) in edit {
+            assert!(new.contains(before), "{before}");
+            new = new.replace(before, after);
+        }
+        assert_eq!(diff(&parse(&old), &parse(&new)), expected, "{edit:?}");
+        // The way back names the same links.
+        std::mem::swap(&mut old, &mut new);
+        let back = diff(&parse(&old), &parse(&new));
+        assert_eq!(back.untouched.len(), expected.untouched.len(), "{edit:?}");
+        assert_eq!((back.added.len(), back.removed.len()), (expected.removed.len(), expected.added.len()));
+    }
+
+    fn names(list: &[&str]) -> Vec<String> {
+        list.iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn an_unchanged_link_is_untouched_whatever_else_changes() {
+        let untouched = names(&["lte-dev-1"]);
+        let other = names(&["lte-dev-2"]);
+        for (edit, expected) in [
+            (("second.example", "third.example"), Changes { redialled: other.clone(), ..Changes::default() }),
+            (
+                ("password = \"two\"", "password = \"three\""),
+                Changes { redialled: other.clone(), ..Changes::default() },
+            ),
+            (("wwp0s21u4i8", "wwp0s21u5i8"), Changes { redialled: other.clone(), ..Changes::default() }),
+            (
+                ("dhcp = \"v6\"", "dhcp = \"v4v6\""),
+                Changes { redialled: other.clone(), ..Changes::default() },
+            ),
+            (("priority = 500", "priority = 200"), Changes { adjusted: other.clone(), ..Changes::default() }),
+            (("weight = 3", "weight = 4"), Changes { adjusted: other.clone(), ..Changes::default() }),
+            (
+                ("lte-dev-2", "lte-dev-3"),
+                Changes { added: names(&["lte-dev-3"]), removed: other.clone(), ..Changes::default() },
+            ),
+        ] {
+            check(TWO_MODEMS, TWO_MODEMS, &[edit], Changes { untouched: untouched.clone(), ..expected });
+        }
+    }
+
+    #[test]
+    fn sections_change_without_touching_links() {
+        let both = names(&["lte-dev-1", "lte-dev-2"]);
+        for (section, text) in [
+            ("failover", "[failover]\npolicy = \"failover\""),
+            ("retry", "[retry]\npassing = [\"5s\"]"),
+            ("upload", "[upload]\nto = \"https://central.example\""),
+            ("privacy", "[privacy]\nidentifiers = \"hashed\""),
+        ] {
+            let new = format!("{TWO_MODEMS}\n{text}\n");
+            let expected = Changes { untouched: both.clone(), sections: vec![section], ..Changes::default() };
+            assert!(!expected.is_empty());
+            check(TWO_MODEMS, &new, &[], expected);
+        }
+    }
+
+    #[test]
+    fn writing_a_default_down_changes_nothing() {
+        let written = format!("{TWO_MODEMS}\n[spool]\nmax-size = \"16MiB\"\n");
+        assert!(diff(&parse(TWO_MODEMS), &parse(&written)).is_empty());
+    }
+}
