@@ -1,6 +1,8 @@
 //! Whole frames with what qmicli 1.39 reads in them. Requests were written by qmicli; responses and indications
 //! are synthetic (PLMN 001-01, documentation addresses) and were each read by qmicli without complaint.
 
+use super::Service;
+
 /// What qmicli was asked to do, its request, the response.
 pub const EXCHANGES: &[(&str, &str, &str)] = &[
     (
@@ -188,6 +190,82 @@ pub const INDICATIONS: &[(&str, &str)] = &[
         000000111200020200000001033b9f960000000000000000120300020000",
     ),
     ("Event Report", "0114008001ff040000010008001701000a18010002"),
+];
+
+/// More requests of qmicli: service, message id, what it was asked, the TLVs.
+pub const REQUEST_TLVS: &[(Service, u16, &str, &str)] = &[
+    (Service::Ctl, 0x0020, "--device-set-instance-id=0", "01010000"),
+    (Service::Dms, 0x0028, "--dms-uim-verify-pin=PIN,1234", "010600010431323334"),
+    (Service::Dms, 0x002e, "--dms-set-operating-mode=online", "01010000"),
+    (
+        Service::Dms,
+        0x0048,
+        "--dms-set-firmware-preference=firmware-version=02.33.03.00,config-version=002.079_000,carrier=GENERIC",
+        "01450002003f5f3f000000000000000000000000000d30322e33332e30332e30305f3f013030322e3037395f\
+        30303000000000001330322e33332e30332e30305f47454e45524943",
+    ),
+    (Service::Dms, 0x0050, "--dms-set-boot-image-download-mode=normal", "01010000"),
+    (Service::Dms, 0x555c, "--dms-swi-set-usb-composition=8", "01010008"),
+    (Service::Nas, 0x0020, "--nas-get-signal-strength", "100200ef00"),
+    (Service::Nas, 0x005a, "--nas-get-tx-rx-info=lte", "01010008"),
+    (
+        Service::Nas,
+        0x0033,
+        "--nas-set-system-selection-preference=lte,automatic",
+        "1e02000108190400000000001701000116050000000000001102001000",
+    ),
+    (Service::Nas, 0x0044, "--nas-get-plmn-name=24405", "010400f4000500"),
+    (Service::Wds, 0x0020, "--wds-start-network=apn=internet,ip-type=4", "19010004140800696e7465726e6574"),
+    (Service::Wds, 0x0021, "--wds-stop-network=1", "01040001000000"),
+    (Service::Wds, 0x002d, "--wds-get-current-settings", "10040030e30000"),
+    (Service::Wds, 0x0024, "--wds-get-packet-statistics", "010400ff030000"),
+    (Service::Wds, 0x0027, "--wds-create-profile=3gpp,apn=x", "1401007801010000"),
+    (Service::Wds, 0x0028, "--wds-modify-profile=3gpp,1,apn=x", "140100780102000001"),
+    (Service::Wds, 0x0029, "--wds-delete-profile=3gpp,1", "0102000001"),
+    (Service::Wds, 0x002a, "--wds-get-profile-list=3gpp", "10010000"),
+    (Service::Wds, 0x0049, "--wds-get-default-profile-number=3gpp", "0102000001"),
+    (Service::Wds, 0x004a, "--wds-set-default-profile-number=3gpp,1", "010300000101"),
+    (Service::Wds, 0x0051, "--wds-set-autoconnect-settings=enabled", "01010001"),
+    (Service::Wds, 0x0089, "--wds-bind-data-port=a2-mux-rmnet0", "010200040e"),
+    (
+        Service::Wds,
+        0x00a2,
+        "--wds-bind-mux-data-port=mux-id=1,ep-iface-number=4,ep-type=hsusb",
+        "13040001000000110100011008000200000004000000",
+    ),
+    (Service::Wds, 0x004d, "--wds-set-ip-family=ipv4", "01010004"),
+    (Service::Wds, 0x0093, "--wds-set-lte-attach-pdn-list=1", "10040002000000010300010100"),
+    (
+        Service::Wda,
+        0x0020,
+        "--wda-set-data-format=link-layer-protocol=raw-ip",
+        "130400000000001204000000000011040002000000",
+    ),
+    (Service::Uim, 0x0025, "--uim-set-pin-protection=PIN1,disable,1234", "020700010004313233340102000600"),
+    (Service::Uim, 0x0026, "--uim-verify-pin=PIN1,1234", "0206000104313233340102000600"),
+    (
+        Service::Uim,
+        0x0027,
+        "--uim-unblock-pin=PIN1,12345678,1234",
+        "020f000108313233343536373804313233340102000600",
+    ),
+    (Service::Uim, 0x0028, "--uim-change-pin=PIN1,1234,4321", "020b0001043132333404343332310102000600"),
+    (
+        Service::Uim,
+        0x0020,
+        "--uim-read-transparent=0x3F00,0x2FE2",
+        "03040000000000020500e22f02003f0102000000",
+    ),
+    (Service::Uim, 0x0024, "--uim-get-file-attributes=0x3F00,0x2FE2", "020500e22f02003f0102000000"),
+    (Service::Uim, 0x0031, "--uim-sim-power-on=1", "01010001"),
+    (Service::Uim, 0x0030, "--uim-sim-power-off=1", "01010001"),
+    (
+        Service::Uim,
+        0x0038,
+        "--uim-change-provisioning-session=slot=1,activate=no,session-type=primary-gw-provisioning",
+        "10020001000102000000",
+    ),
+    (Service::Uim, 0x002e, "--uim-monitor-slot-status", "01040010000000"),
 ];
 
 /// Bytes of a hex text.

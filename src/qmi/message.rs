@@ -64,6 +64,7 @@ pub trait Indication: Body {
 pub type Described = Result<(Value, usize), EndedEarly>;
 
 /// One TLV of a message.
+#[derive(Debug)]
 pub struct TlvSpec {
     /// Its type.
     pub tlv_type: u8,
@@ -76,6 +77,7 @@ pub struct TlvSpec {
 }
 
 /// One direction of a message, for whoever needs no types.
+#[derive(Debug)]
 pub struct BodySpec {
     /// Its TLVs.
     pub tlvs: &'static [TlvSpec],
@@ -84,6 +86,7 @@ pub struct BodySpec {
 }
 
 /// One message id of a service.
+#[derive(Debug)]
 pub struct MessageSpec {
     /// Message id.
     pub id: u16,

@@ -1,10 +1,13 @@
 //! Structs inside TLVs.
 
-use super::super::layout::{As, Bool, Bytes8, Ipv6, List8, Text8, layout};
+use serde_json::{Value, json};
+
+use super::super::layout::{As, Bool, Bytes8, Codec, Coded, Ipv6, List8, Text8, layout};
+use super::super::tlv::{EndedEarly, Reader};
 use super::values::{
     ConnectionStatus, DataCallType, DataSystemNetworkType, ExtendedDataBearerTechnology3gpp,
     ExtendedDataBearerTechnology3gpp2, NetworkType, ProfileFamily, ProfileType, RadioAccessTechnology,
-    SetEventReportTransferStatistics, TetheredCallType,
+    Rat3gpp, SetEventReportTransferStatistics, TetheredCallType,
 };
 
 layout! {
@@ -60,12 +63,6 @@ layout! {
         mnc_includes_pcs_digit: Bool,
         app_specific_info: Bytes8,
         container_id: u16,
-    }
-    /// Current.
-    BearerTechnology {
-        network_type: As<u8, NetworkType>,
-        rat_mask: u32,
-        so_mask: u32,
     }
     /// Transfer Statistics.
     TransferStatistics {
@@ -161,5 +158,44 @@ layout! {
         ipv4_throttle_time_left_ms: u32,
         ipv6_throttle_time_left_ms: u32,
         apn: Text8,
+    }
+}
+
+/// What radio carries the session.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct BearerTechnology {
+    /// Whose masks the next two are.
+    pub network_type: NetworkType,
+    /// Radio access technologies: [`Rat3gpp`] in a 3GPP network.
+    pub rat_mask: u32,
+    /// Service options, 3GPP2 only.
+    pub so_mask: u32,
+}
+
+impl BearerTechnology {
+    /// The radio access technologies, in a 3GPP network.
+    #[must_use]
+    pub fn rat_3gpp(&self) -> Option<Rat3gpp> {
+        (self.network_type == NetworkType::ThreeGpp).then_some(Rat3gpp(self.rat_mask.into()))
+    }
+}
+
+impl Codec for BearerTechnology {
+    type Value = Self;
+
+    fn read(reader: &mut Reader<'_>) -> Result<Self, EndedEarly> {
+        let network_type = As::<u8, NetworkType>::read(reader)?;
+        Ok(Self { network_type, rat_mask: u32::read(reader)?, so_mask: u32::read(reader)? })
+    }
+
+    fn write(value: &Self, out: &mut Vec<u8>) {
+        As::<u8, NetworkType>::write(&value.network_type, out);
+        u32::write(&value.rat_mask, out);
+        u32::write(&value.so_mask, out);
+    }
+
+    fn json(value: &Self) -> Value {
+        let rat = value.rat_3gpp().map_or_else(|| json!(value.rat_mask), Coded::json);
+        json!({ "network_type": value.network_type.json(), "rat_mask": rat, "so_mask": value.so_mask })
     }
 }

@@ -338,4 +338,19 @@ mask! {
         0x1 THREE_GPP "3gpp",
         0x2 THREE_GPP2 "3gpp2",
     }
+    /// Radio access technologies of a 3GPP network.
+    Rat3gpp {
+        0x1 WCDMA "wcdma",
+        0x2 GPRS "gprs",
+        0x4 HSDPA "hsdpa",
+        0x8 HSUPA "hsupa",
+        0x10 EDGE "edge",
+        0x20 LTE "lte",
+        0x40 HSDPAPLUS "hsdpaplus",
+        0x80 DCHSDPAPLUS "dchsdpaplus",
+        0x100 QAM64 "64qam",
+        0x200 TDSCDMA "tdscdma",
+        0x400 NR5G "5gnr",
+        0x8000 NULL_BEARER "null-bearer",
+    }
 }
