@@ -2,6 +2,9 @@
 
 #[cfg(feature = "agent")]
 mod agent;
+#[cfg(feature = "agent")]
+mod ask;
+mod output;
 mod qmi;
 
 use std::process::ExitCode;
@@ -20,6 +23,10 @@ struct Arguments {
 enum Command {
     #[cfg(feature = "agent")]
     Agent(agent::AgentArguments),
+    #[cfg(feature = "agent")]
+    Retry(ask::RetryArguments),
+    #[cfg(feature = "agent")]
+    Reset(ask::ResetArguments),
     /// Read the QMI protocol.
     Qmi(qmi::QmiArguments),
 }
@@ -41,6 +48,10 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
     match command {
         #[cfg(feature = "agent")]
         Command::Agent(arguments) => agent::run(&arguments),
+        #[cfg(feature = "agent")]
+        Command::Retry(arguments) => ask::retry(&arguments),
+        #[cfg(feature = "agent")]
+        Command::Reset(arguments) => ask::reset(&arguments),
         Command::Qmi(arguments) => qmi::run(&arguments),
     }
 }
