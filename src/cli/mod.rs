@@ -6,6 +6,8 @@ mod agent;
 mod ask;
 mod output;
 mod qmi;
+#[cfg(feature = "agent")]
+mod spool;
 
 use std::process::ExitCode;
 
@@ -29,6 +31,8 @@ enum Command {
     Reset(ask::ResetArguments),
     /// Read the QMI protocol.
     Qmi(qmi::QmiArguments),
+    #[cfg(feature = "agent")]
+    Spool(spool::SpoolArguments),
 }
 
 /// Runs the program and returns its exit code.
@@ -53,5 +57,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         #[cfg(feature = "agent")]
         Command::Reset(arguments) => ask::reset(&arguments),
         Command::Qmi(arguments) => qmi::run(&arguments),
+        #[cfg(feature = "agent")]
+        Command::Spool(arguments) => spool::run(&arguments),
     }
 }
