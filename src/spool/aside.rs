@@ -32,8 +32,12 @@ pub fn open_or_replace(
             }
             opened_or_failed => return opened_or_failed,
         }
-        let known =
-            mark.or_else(|| store::open_read_only(&path).and_then(|db| store::read_progress(&db)).ok());
+        let known = mark.or_else(|| {
+            store::open_read_only(&path)
+                .and_then(|db| store::read_meta(&db))
+                .map(|(_, progress)| progress)
+                .ok()
+        });
         let lost = lost(known);
         set_aside(directory, max_bytes)?;
         return Store::create(&path, router, max_bytes, store::random_epoch()?, Some(&lost));

@@ -21,7 +21,7 @@
 //! ```text
 //! DIR/spool.lock       held (flock) by the agent; its process id as text
 //! DIR/spool.db         SQLite, WAL, synchronous=FULL, 4 KiB pages   (with spool.db-wal, spool.db-shm)
-//!      meta            format, router, epoch, next sequence, acknowledged sequence
+//!      meta            one row: format, router, epoch, last sequence, acknowledged sequence, checksum
 //!      status          sequence → record          few and precious
 //!      sample_0 … 5    sequence → record          one table per lane, see below
 //!      gone            what was given up and is not declared yet: class, cause, first, last, count
@@ -44,7 +44,7 @@
 //!
 //! # Why not lost, why not twice
 //!
-//! The next sequence is committed together with the event that took the last one. After each commit it is
+//! The last sequence is committed together with the event that took it. After each commit it is
 //! also written to `spool.mark`. A database that comes back with less than the mark says has lost its end: the
 //! sequences between are declared lost and never given again.
 

@@ -1,4 +1,6 @@
-//! The bytes of one row. Pure.
+//! The bytes of one row.
+//!
+//! Pure.
 //!
 //! ```text
 //! 0        1       2                       6

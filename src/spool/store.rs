@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 use std::path::Path;
-use std::str::FromStr;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -128,20 +127,13 @@ impl Store {
         let mut db = connect(path, room)?;
         let transaction = db.transaction()?;
         transaction.execute_batch(&schema())?;
-        for (key, value) in [
-            ("format", FORMAT.to_string()),
-            ("router", router.to_string()),
-            ("epoch", epoch.to_string()),
-            ("next", "1".to_owned()),
-            ("acknowledged", "0".to_owned()),
-        ] {
-            transaction.execute("INSERT INTO meta VALUES (?1, ?2)", params![key, value])?;
-        }
+        let progress = Progress { epoch, acknowledged: 0, last: 0 };
+        transaction.execute("INSERT INTO meta VALUES (1, ?1, '', '', 0, 0, 0)", [FORMAT])?;
+        write_meta(&transaction, router, progress)?;
         if let Some(lost) = lost {
             add_gone(&transaction, lost)?;
         }
         transaction.commit()?;
-        let progress = Progress { epoch, acknowledged: 0, last: 0 };
         Ok(Self { db, router: router.clone(), room, progress, counted: HashMap::new() })
     }
 
@@ -154,10 +146,10 @@ impl Store {
         let room = Room::of(max_bytes);
         let db = connect(path, room)?;
         check_structure(&db)?;
-        let progress = read_progress(&db)?;
+        let (named, progress) = read_meta(&db)?;
         let mut store = Self { db, router: router.clone(), room, progress, counted: HashMap::new() };
         store.examine_rows()?;
-        if read_meta::<RouterName>(&store.db, "router")? != *router {
+        if named != *router {
             store.rename()?;
         }
         Ok(store)
@@ -203,7 +195,7 @@ impl Store {
             progress.last = mark.last;
             let transaction = self.db.transaction()?;
             add_gone(&transaction, &lost)?;
-            write_next(&transaction, progress)?;
+            write_meta(&transaction, &self.router, progress)?;
             transaction.commit()?;
             self.progress = progress;
         }
@@ -233,7 +225,7 @@ impl Store {
             let lane = lane_of(&mut self.counted, &sized.draft);
             insert(&transaction, self.room, &self.router, &mut progress, &sized.draft, lane)?;
         }
-        write_next(&transaction, progress)?;
+        write_meta(&transaction, &self.router, progress)?;
         transaction.commit()?;
         self.progress = progress;
         Ok(())
@@ -252,7 +244,7 @@ impl Store {
         for dropped in gone {
             insert(&transaction, self.room, &self.router, &mut progress, &event(dropped), 0)?;
         }
-        write_next(&transaction, progress)?;
+        write_meta(&transaction, &self.router, progress)?;
         transaction.commit()?;
         self.progress = progress;
         Ok(declared)
@@ -306,9 +298,10 @@ impl Store {
                 .prepare_cached(&format!("DELETE FROM {table} WHERE sequence <= ?1"))?
                 .execute([signed(sequence.0)])?;
         }
-        write_meta(&transaction, "acknowledged", &sequence.0.to_string())?;
+        let progress = Progress { acknowledged: sequence.0, ..self.progress };
+        write_meta(&transaction, &self.router, progress)?;
         transaction.commit()?;
-        self.progress.acknowledged = sequence.0;
+        self.progress = progress;
         Ok(())
     }
 
@@ -437,10 +430,7 @@ impl Store {
             let lane = lane_of(&mut self.counted, &draft);
             insert(&transaction, self.room, &self.router, &mut progress, &draft, lane)?;
         }
-        write_meta(&transaction, "router", self.router.as_str())?;
-        write_meta(&transaction, "epoch", &epoch.to_string())?;
-        write_meta(&transaction, "acknowledged", "0")?;
-        write_next(&transaction, progress)?;
+        write_meta(&transaction, &self.router, progress)?;
         transaction.commit()?;
         self.progress = progress;
         Ok(())
@@ -527,7 +517,9 @@ fn schema() -> String {
         .map(|(lane, table)| format!("SELECT sequence, record, {lane} AS lane FROM {table}"))
         .collect();
     format!(
-        "CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+        "CREATE TABLE meta (one INTEGER PRIMARY KEY CHECK (one = 1), format INTEGER NOT NULL, router TEXT NOT NULL,
+                            epoch TEXT NOT NULL, last INTEGER NOT NULL, acknowledged INTEGER NOT NULL,
+                            checksum INTEGER NOT NULL);
          CREATE TABLE gone (class TEXT NOT NULL, cause TEXT NOT NULL, of_epoch TEXT, first INTEGER NOT NULL,
                             last INTEGER NOT NULL, count INTEGER NOT NULL);
          CREATE TABLE remembered (place INTEGER PRIMARY KEY AUTOINCREMENT, key TEXT UNIQUE NOT NULL, value TEXT NOT NULL);
@@ -538,44 +530,43 @@ fn schema() -> String {
     )
 }
 
-fn read_meta<T: FromStr>(db: &Connection, key: &str) -> Result<T> {
-    let text: String = db.query_row("SELECT value FROM meta WHERE key = ?1", [key], |row| row.get(0))?;
-    text.parse().map_err(|_| StoreError::Damaged(format!("{key} is {text:?}")))
-}
-
-/// The router that the spool belongs to.
-pub fn read_router(db: &Connection) -> Result<RouterName> {
-    read_meta(db, "router")
-}
-
-/// How far the database says it has come.
-pub fn read_progress(db: &Connection) -> Result<Progress> {
-    let format: u32 = read_meta(db, "format")?;
+/// The router that the spool belongs to and how far the database says it has come.
+pub fn read_meta(db: &Connection) -> Result<(RouterName, Progress)> {
+    let query = "SELECT format, router, epoch, last, acknowledged, checksum FROM meta";
+    let (format, router, epoch, last, acknowledged, checksum): (u32, String, String, i64, i64, u32) =
+        db.query_row(query, [], |row| row.try_into())?;
+    let damaged = |what: String| StoreError::Damaged(what);
     if format != FORMAT {
-        return Err(StoreError::Damaged(format!("format is {format}, expected {FORMAT}")));
+        return Err(damaged(format!("format is {format}, expected {FORMAT}")));
     }
-    let next: u64 = read_meta(db, "next")?;
-    let progress = Progress {
-        epoch: read_meta(db, "epoch")?,
-        acknowledged: read_meta(db, "acknowledged")?,
-        last: next.wrapping_sub(1),
-    };
-    if next == 0 || progress.acknowledged > progress.last || progress.last > i64::MAX as u64 {
-        return Err(StoreError::Damaged(format!(
-            "next sequence {next} and acknowledged {} contradict",
-            progress.acknowledged
-        )));
+    let router: RouterName = router.parse().map_err(|error| damaged(format!("{error}")))?;
+    let epoch: Epoch = epoch.parse().map_err(damaged)?;
+    let progress = Progress { epoch, last: unsigned(last), acknowledged: unsigned(acknowledged) };
+    if meta_checksum(&router, progress) != checksum || progress.acknowledged > progress.last {
+        return Err(damaged("its state does not match its checksum".into()));
     }
-    Ok(progress)
+    Ok((router, progress))
 }
 
-fn write_meta(transaction: &Transaction<'_>, key: &str, value: &str) -> Result<()> {
-    transaction.prepare_cached("UPDATE meta SET value = ?2 WHERE key = ?1")?.execute([key, value])?;
+fn write_meta(transaction: &Transaction<'_>, router: &RouterName, progress: Progress) -> Result<()> {
+    transaction
+        .prepare_cached(
+            "UPDATE meta SET router = ?1, epoch = ?2, last = ?3, acknowledged = ?4, checksum = ?5",
+        )?
+        .execute(params![
+            router.as_str(),
+            progress.epoch.to_string(),
+            signed(progress.last),
+            signed(progress.acknowledged),
+            meta_checksum(router, progress),
+        ])?;
     Ok(())
 }
 
-fn write_next(transaction: &Transaction<'_>, progress: Progress) -> Result<()> {
-    write_meta(transaction, "next", &(progress.last + 1).to_string())
+fn meta_checksum(router: &RouterName, progress: Progress) -> u32 {
+    crc32fast::hash(
+        format!("{router} {} {} {}", progress.epoch, progress.last, progress.acknowledged).as_bytes(),
+    )
 }
 
 /// A row that does not match its checksum.
@@ -805,7 +796,7 @@ fn read_gone(db: &Connection) -> Result<Vec<SpoolDropped>> {
     Ok(gone.collect::<rusqlite::Result<_>>()?)
 }
 
-/// SQLite's integers are signed; sequences stay below 2^63, which [`read_progress`] checks.
+/// SQLite's integers are signed; no router lives to see sequence 2^63.
 fn signed(value: u64) -> i64 {
     i64::try_from(value).unwrap_or(i64::MAX)
 }

@@ -273,12 +273,13 @@ fn reopened_after(damage: impl Fn(&Path)) -> (TempDir, Spool, Epoch) {
 
 #[test]
 fn a_damaged_file_is_set_aside_and_the_gap_is_an_event_of_a_new_epoch() {
-    let overwrite = |path: &Path, change: &dyn Fn(&mut Vec<u8>)| {
+    type Change<'a> = &'a dyn Fn(&mut Vec<u8>);
+    let overwrite = |path: &Path, change: Change<'_>| {
         let mut bytes = std::fs::read(path).unwrap();
         change(&mut bytes);
         std::fs::write(path, bytes).unwrap();
     };
-    let cases: [(&str, &dyn Fn(&mut Vec<u8>)); 6] = [
+    let cases: [(&str, Change<'_>); 6] = [
         ("zero filled", &|bytes| bytes.fill(0)),
         ("empty", &Vec::clear),
         ("cut in half", &|bytes| bytes.truncate(bytes.len() / 2 / 4096 * 4096)),

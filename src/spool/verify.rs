@@ -88,12 +88,12 @@ fn examine(directory: &Path, mark: Option<Progress>, report: &mut Report) -> Res
     // One snapshot for all that follows.
     let db = db.transaction()?;
     let structure = store::check_structure(&db);
-    let progress = store::read_progress(&db)?;
+    let (router, progress) = store::read_meta(&db)?;
     let sequence = |value: u64| (value > 0).then_some(Sequence(value));
     report.epoch = Some(progress.epoch);
     report.last = sequence(progress.last);
     report.acknowledged = sequence(progress.acknowledged);
-    report.router = Some(store::read_router(&db)?);
+    report.router = Some(router);
     structure?;
     let rows = store::scan(&db, progress)?;
     report.first = rows.first;

@@ -1,6 +1,8 @@
 //! Events that are not on disk yet: samples that wait for their group, and everything while the disk does not
-//! take events. Pure and bounded: when it is full the oldest sample goes, then the oldest status, and what
-//! went is counted for `spool.dropped`.
+//! take events. Bounded: when it is full the oldest sample goes, then the oldest status, and what went is
+//! counted for `spool.dropped`.
+//!
+//! Pure.
 
 use std::collections::VecDeque;
 
