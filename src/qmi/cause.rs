@@ -3,7 +3,7 @@
 
 use serde_json::{Value, json};
 
-use super::layout::{Codec, open_enum};
+use super::layout::{Codec, Coded, open_enum};
 use super::tlv::{EndedEarly, Reader};
 
 open_enum! {
@@ -285,6 +285,36 @@ open_enum! {
     }
 }
 
+impl ProtocolError {
+    /// Its number on the wire.
+    #[must_use]
+    pub fn code(self) -> u16 {
+        Coded::number(self) as u16
+    }
+
+    /// Whether the firmware does not know the message: time for a fallback.
+    #[must_use]
+    pub fn is_unsupported(self) -> bool {
+        matches!(self, Self::DeviceUnsupported | Self::InvalidQmiCommand | Self::NotSupported)
+    }
+}
+
+impl RejectCause {
+    /// Its number in the standard.
+    #[must_use]
+    pub fn code(self) -> u8 {
+        Coded::number(self) as u8
+    }
+}
+
+impl CallEndReason {
+    /// Its number on the wire.
+    #[must_use]
+    pub fn code(self) -> u16 {
+        Coded::number(self) as u16
+    }
+}
+
 /// Verbose call end reason: a type and a number that has its meaning within the type.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
 pub struct VerboseCallEndReason {
@@ -298,7 +328,7 @@ impl VerboseCallEndReason {
     /// The type.
     #[must_use]
     pub fn kind(self) -> VerboseReasonType {
-        super::layout::Coded::from_number(self.reason_type.into())
+        Coded::from_number(self.reason_type.into())
     }
 
     /// The reason's name, such as `option-unsubscribed` for type 6, number 33.

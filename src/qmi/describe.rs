@@ -138,7 +138,7 @@ fn describe_frame(frame: &Frame, leftover: &[u8]) -> FrameDescription {
 
 fn describe_result(error: ProtocolError) -> Value {
     let status = if error == ProtocolError::None { "success" } else { "failure" };
-    json!({ "status": status, "code": error.number(), "name": error.name() })
+    json!({ "status": status, "code": error.code(), "name": error.name() })
 }
 
 fn describe_tlv(frame: &Frame, spec: Option<&MessageSpec>, tlv_type: u8, bytes: &[u8]) -> TlvDescription {

@@ -106,7 +106,7 @@ impl FrameError {
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum Refusal<F> {
     /// The modem said no.
-    #[error("refused by the modem: {error} ({})", super::layout::Coded::number(*.error))]
+    #[error("refused by the modem: {error} ({})", .error.code())]
     Refused {
         /// Its error code.
         error: ProtocolError,

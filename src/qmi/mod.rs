@@ -10,6 +10,7 @@ pub mod dms;
 pub mod frame;
 #[cfg(test)]
 pub mod golden;
+pub mod known;
 pub mod layout;
 pub mod message;
 pub mod names;

@@ -2,10 +2,12 @@
 
 mod layouts;
 mod messages;
+mod readings;
 mod values;
 
 pub use layouts::*;
 pub use messages::*;
+pub use readings::Reading;
 pub use values::*;
 
 use super::message::{Done, service};

@@ -1,9 +1,11 @@
 //! WDS, service 0x01: data sessions, their settings and statistics, profiles.
 
+mod counters;
 mod layouts;
 mod messages;
 mod values;
 
+pub use counters::Counters;
 pub use layouts::*;
 pub use messages::*;
 pub use values::*;
