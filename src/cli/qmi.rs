@@ -1,12 +1,13 @@
 //! `tandem qmi`: the protocol for people. `decode` reads a capture without a modem.
 
-use std::io::{self, BufRead, ErrorKind, Write};
+use std::io::{self, BufRead};
 use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::{Args, Subcommand};
 
-use crate::qmi::describe::{Description, describe_line};
+use super::output;
+use crate::qmi::describe::describe_line;
 
 #[derive(Args)]
 pub struct QmiArguments {
@@ -38,7 +39,8 @@ fn decode(arguments: &DecodeArgs) -> anyhow::Result<ExitCode> {
     let mut show = |line: &str| -> anyhow::Result<bool> {
         let Some(description) = describe_line(line) else { return Ok(true) };
         whole &= !description.is_broken();
-        print(&description)
+        let line = serde_json::to_string(&description).context("writing a frame as JSON")?;
+        output::offer(&line).context("writing to standard output")
     };
     for line in frames(&arguments.hex) {
         if !show(&line)? {
@@ -61,16 +63,5 @@ fn frames(arguments: &[String]) -> Vec<String> {
     match arguments.iter().all(|argument| argument.len() <= 2) && !arguments.is_empty() {
         true => vec![arguments.join(" ")],
         false => arguments.to_vec(),
-    }
-}
-
-/// Whether anybody still reads.
-fn print(description: &Description) -> anyhow::Result<bool> {
-    let mut line = serde_json::to_vec(description).context("writing a frame as JSON")?;
-    line.push(b'\n');
-    let mut out = io::stdout().lock();
-    match out.write_all(&line).and_then(|()| out.flush()) {
-        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(false),
-        written => written.map(|()| true).context("writing to standard output"),
     }
 }
