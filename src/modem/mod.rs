@@ -6,8 +6,11 @@
 //! hotplug: when to look again                    proxy: our port, for other people's qmicli
 //! ```
 
+pub mod driver;
 pub mod hotplug;
+pub mod ids;
 pub mod port;
 pub mod proxy;
+pub mod qmi;
 pub mod serial;
 pub mod sysfs;
