@@ -21,17 +21,19 @@ service! {
 }
 
 body! {
-    /// Sync. Frees all CIDs, see 1.6
+    /// Frees all client ids of all programs on this control port and drops the calls they own. Only for the
+    /// sole owner, at start-up.
     Sync {}
-    /// Sync.
+    /// The modem has rebooted: all client ids are gone.
     SyncIndication {}
-    /// Get Version Info. Versions are major/minor pairs; the list also includes CTL itself
+    /// Asks which services there are, CTL among them, in which versions. Answered before anything is
+    /// allocated: the usual probe for life.
     GetVersionInfo {}
     /// Answer to [`GetVersionInfo`].
     GetVersionInfoResponse {
         0x01 "Service list" service_list: Must<List8<ServiceVersion>>,
     }
-    /// Allocate CID.  Service `u8:Service` — rsp: 01
+    /// Asks for a client id of a service. It lives in the modem until it is released, not in the open file.
     AllocateCid {
         0x01 "Service" service: Must<As<u8, Service>>,
     }
@@ -39,7 +41,7 @@ body! {
     AllocateCidResponse {
         0x01 "Allocation Info" allocation_info: Must<ClientId>,
     }
-    /// Release CID.  Release Info `service u8:Service, cid u8` — rsp: 01
+    /// Gives a client id back; what it registered for and the calls it owns go with it.
     ReleaseCid {
         0x01 "Release Info" release_info: Must<ClientId>,
     }
@@ -47,9 +49,7 @@ body! {
     ReleaseCidResponse {
         0x01 "Release Info" release_info: Must<ClientId>,
     }
-    /// Set Data Format. Old (pre-WDA) way to choose 802.3/raw-ip: format 0 = no QoS header, 1 = QoS header;
-    /// protocol 1 = 802.3, 2 = raw-ip. Newer modems answer 71/94; use WDA  Format `u8:CtlDataFormat` · 10
-    /// Protocol `u16:CtlDataLinkProtocol` — rsp: 10
+    /// The way to choose 802.3 or raw-ip before there was WDA; newer modems refuse it.
     SetDataFormat {
         0x01 "Format" format: Must<As<u8, DataFormat>>,
         0x10 "Protocol" protocol: May<As<u16, DataLinkProtocol>>,
@@ -58,7 +58,7 @@ body! {
     SetDataFormatResponse {
         0x10 "Protocol" protocol: Must<As<u16, DataLinkProtocol>>,
     }
-    /// Set Instance ID.  ID `u8` — rsp: 01
+    /// Sets the instance id of the link.
     SetInstanceId {
         0x01 "ID" id: Must<u8>,
     }
@@ -66,20 +66,21 @@ body! {
     SetInstanceIdResponse {
         0x01 "Link ID" link_id: Must<u16>,
     }
-    /// Internal Proxy Open. Only understood by qmi-proxy
+    /// Names the device behind a qmi-proxy connection: its first message, once. On failure the proxy hangs
+    /// up without an answer.
     ProxyOpen {
         0x01 "Device Path" device_path: Must<Text>,
     }
 }
 
 layout! {
-    /// Service list.
+    /// One service and its version.
     ServiceVersion {
         service: As<u8, Service>,
         major_version: u16,
         minor_version: u16,
     }
-    /// Allocation Info.
+    /// A client id and its service.
     ClientId {
         service: As<u8, Service>,
         cid: u8,
@@ -87,12 +88,12 @@ layout! {
 }
 
 open_enum! {
-    /// DataFormat.
+    /// Whether packets carry a QoS header.
     DataFormat {
         0 QosHeaderAbsent "qos-header-absent",
         1 QosHeaderPresent "qos-header-present",
     }
-    /// DataLinkProtocol.
+    /// What packets are framed as.
     DataLinkProtocol {
         1 Ieee8023 "802-3",
         2 RawIp "raw-ip",

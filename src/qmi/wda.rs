@@ -14,9 +14,8 @@ service! {
 }
 
 body! {
-    /// Set Data Format. Response echoes what the firmware really selected: compare, do not assume. Must be
-    /// sent while no call is up. Endpoint Info needed on newer (PCIe/multi-endpoint) modems. Typical QMAP
-    /// values: agg 5 (qmap) both ways, DL max datagrams 32, DL max size 32768 (16384 for rmnet)
+    /// Chooses the framing; only while no call is up. The response says what the firmware really selected:
+    /// compare, do not assume. Newer (PCIe, multi-endpoint) modems demand the endpoint.
     SetDataFormat {
         0x10 "QoS Format" qos_format: May<Bool>,
         0x11 "Link Layer Protocol" link_layer_protocol: May<As<u32, LinkLayerProtocol>>,
@@ -29,7 +28,7 @@ body! {
         0x1B "Uplink Data Aggregation Max Datagrams" uplink_data_aggregation_max_datagrams: May<u32>,
         0x1C "Uplink Data Aggregation Max Size" uplink_data_aggregation_max_size: May<u32>,
     }
-    /// Answer to [`SetDataFormat`].
+    /// The framing in use, answer to [`SetDataFormat`] and [`GetDataFormat`].
     DataFormat {
         0x10 "QoS Format" qos_format: May<Bool>,
         0x11 "Link Layer Protocol" link_layer_protocol: May<As<u32, LinkLayerProtocol>>,
@@ -43,14 +42,14 @@ body! {
         0x1A "Download Minimum Padding" download_minimum_padding: May<u32>,
         0x1B "Flow Control" flow_control: May<u8>,
     }
-    /// Get Data Format. An empty request works on most USB modems; newer ones demand Endpoint Info
+    /// Asks for the framing in use. Newer modems demand the endpoint.
     GetDataFormat {
         0x10 "Endpoint Info" endpoint_info: May<EndpointInfo>,
     }
 }
 
 layout! {
-    /// Endpoint Info.
+    /// Which data endpoint; for USB the interface number of the data function.
     EndpointInfo {
         endpoint_type: As<u32, DataEndpointType>,
         interface_number: u32,
@@ -58,7 +57,7 @@ layout! {
 }
 
 open_enum! {
-    /// DataEndpointType.
+    /// Data endpoint type.
     DataEndpointType {
         0 Unknown "unknown",
         1 Hsic "hsic",
@@ -69,7 +68,7 @@ open_enum! {
         6 Ethernet "ethernet",
         255 Undefined "undefined",
     }
-    /// DataAggregationProtocol.
+    /// Data aggregation protocol.
     DataAggregationProtocol {
         0 Disabled "disabled",
         1 Tlp "tlp",
@@ -82,7 +81,7 @@ open_enum! {
         8 Qmapv4 "qmapv4",
         9 Qmapv5 "qmapv5",
     }
-    /// LinkLayerProtocol.
+    /// Link layer protocol.
     LinkLayerProtocol {
         0 Unknown "unknown",
         1 Ieee8023 "802-3",

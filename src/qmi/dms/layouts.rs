@@ -7,7 +7,7 @@ use super::values::{
 };
 
 layout! {
-    /// Info.
+    /// Rates, data services and radios the modem can do.
     Capabilities {
         max_tx_channel_rate: u32,
         max_rx_channel_rate: u32,
@@ -30,26 +30,26 @@ layout! {
         lower_limit: u8,
         upper_limit: u8,
     }
-    /// PIN1 Status.
+    /// State of a PIN and tries left.
     PinStatus {
         current_status: As<u8, UimPinStatus>,
         verify_retries_left: u8,
         unblock_retries_left: u8,
     }
-    /// List.
+    /// A firmware image by type, identity and build.
     FirmwareImage {
         image_type: As<u8, FirmwareImageType>,
         unique_id: UniqueId,
         build_id: Text8,
     }
-    /// List.
+    /// The images of one type.
     StoredImageList {
         image_type: As<u8, FirmwareImageType>,
         maximum_images: u8,
         index_of_running_image: u8,
         images: List8<StoredImage>,
     }
-    /// List.
+    /// One image on the module.
     StoredImage {
         storage_index: u8,
         failure_count: u8,

@@ -9,7 +9,7 @@ use super::layouts::{
 use super::values::{BootImageDownloadMode, FirmwareImageType, OfflineReason, OperatingMode, UimState};
 
 body! {
-    /// Reset. Resets this service client state (event registrations), not the modem
+    /// Forgets what this client registered for; the modem itself is not reset.
     Reset {}
     /// Get Capabilities.
     GetCapabilities {}
@@ -29,7 +29,7 @@ body! {
     GetModelResponse {
         0x01 "Model" model: Must<Text>,
     }
-    /// Get Revision. Firmware revision string. Other TLVs are not named by libqmi
+    /// Asks for the firmware revision.
     GetRevision {}
     /// Answer to [`GetRevision`].
     GetRevisionResponse {
@@ -41,7 +41,7 @@ body! {
     GetMsisdnResponse {
         0x01 "MSISDN" msisdn: Must<Text>,
     }
-    /// Get IDs. Unsupported ids are usually the string "0"
+    /// Asks for ESN, IMEI and MEID. Those a modem does not have are mostly the text "0".
     GetIds {}
     /// Answer to [`GetIds`].
     GetIdsResponse {
@@ -50,7 +50,7 @@ body! {
         0x12 "Meid" meid: May<Text>,
         0x13 "Imei Software Version" imei_software_version: May<Text>,
     }
-    /// Get Power State. flags: DmsPowerState mask
+    /// Asks for power source and battery.
     GetPowerState {}
     /// Answer to [`GetPowerState`].
     GetPowerStateResponse {
@@ -62,7 +62,8 @@ body! {
     GetHardwareRevisionResponse {
         0x01 "Revision" revision: Must<Text>,
     }
-    /// Get Operating Mode. Offline Reason is a bit mask and tells firmware/PRI mismatch on Gobi/Sierra modems
+    /// Asks for the operating mode. The offline reason tells of firmware that does not fit its carrier
+    /// settings.
     GetOperatingMode {}
     /// Answer to [`GetOperatingMode`].
     GetOperatingModeResponse {
@@ -70,13 +71,12 @@ body! {
         0x10 "Offline Reason" offline_reason: May<As<u16, OfflineReason>>,
         0x11 "Hardware Restricted Mode" hardware_restricted_mode: May<Bool>,
     }
-    /// Set Operating Mode. Typical reset: set 3 (offline), then 4 (reset). 0 → online, 1 → low power. Errors:
-    /// 60 InvalidTransition, 83 HardwareRestricted, 3 Internal (Sierra lock)
+    /// Sets the operating mode. A reset is offline and then reset. Refused with `InvalidTransition`,
+    /// `HardwareRestricted`, or `Internal` by Sierra modules whose radio is locked.
     SetOperatingMode {
         0x01 "Mode" mode: Must<As<u8, OperatingMode>>,
     }
-    /// Get Time. time_count is 6 bytes, units of 1.25 ms since 1980-01-06 (GPS epoch); System/User Time in ms
-    /// since then
+    /// Asks for the device's time: counts of 1.25 ms, system and user time in ms, all since 1980-01-06.
     GetTime {}
     /// Answer to [`GetTime`].
     GetTimeResponse {
@@ -116,28 +116,26 @@ body! {
     GetFirmwarePreferenceResponse {
         0x01 "List" list: Must<List8<FirmwareImage>>,
     }
-    /// Set Firmware Preference. qmicli sends two images: modem = unique_id `?_?` NUL-padded to 16, build_id
-    /// `<fw>_?`; pri = unique_id config version NUL-padded, build_id `<fw>_<carrier>`. Response lists image
-    /// types still to be downloaded (then: offline + reset → QDL mode)  List `u8 n, n × { type
-    /// u8:DmsFirmwareImageType, unique_id 16 × u8, build_id str(u8 len) }` · 10 Download Override `u8:bool` ·
-    /// 11 Modem Storage Index `u8` — rsp: 01
+    /// Chooses the images to run. For Sierra two: the modem image (unique id `?_?`, build id
+    /// `<firmware>_?`) and the PRI image (unique id the configuration version, build id
+    /// `<firmware>_<carrier>`). Takes effect after offline and reset.
     SetFirmwarePreference {
         0x01 "List" list: Must<List8<FirmwareImage>>,
         0x10 "Download Override" download_override: May<Bool>,
         0x11 "Modem Storage Index" modem_storage_index: May<u8>,
     }
-    /// Answer to [`SetFirmwarePreference`].
+    /// Answer to [`SetFirmwarePreference`]: image types that still have to be downloaded.
     SetFirmwarePreferenceResponse {
         0x01 "Image Download List" image_download_list: Must<List8<As<u8, FirmwareImageType>>>,
     }
-    /// List Stored Images. index_of_running_image is an index into this sublist; storage_index 255 = not
-    /// applicable (PRI)
+    /// Asks for the images on the module. `index_of_running_image` counts within its type; a
+    /// `storage_index` of 255 means that there is none (PRI).
     ListStoredImages {}
     /// Answer to [`ListStoredImages`].
     ListStoredImagesResponse {
         0x01 "List" list: Must<List8<StoredImageList>>,
     }
-    /// Get Stored Image Info. One request per image, ids copied from List Stored Images
+    /// Asks about one image, named as [`ListStoredImages`] gave it.
     GetStoredImageInfo {
         0x01 "Image Details" image_details: Must<FirmwareImage>,
     }
@@ -161,8 +159,7 @@ body! {
     SetBootImageDownloadMode {
         0x01 "Mode" mode: Must<As<u8, BootImageDownloadMode>>,
     }
-    /// Swi Get Current Firmware. Sierra. Vendor messages share numbers (0x5556 is something else on HP
-    /// devices): only send after the model/manufacturer or USB vendor id 1199 says Sierra
+    /// Asks a Sierra module what it runs. Vendors share message numbers: only for USB vendor 1199.
     SwiGetCurrentFirmware {}
     /// Answer to [`SwiGetCurrentFirmware`].
     SwiGetCurrentFirmwareResponse {
@@ -183,12 +180,12 @@ body! {
         0x10 "Current" current: May<u8>,
         0x11 "Supported" supported: May<List8<u8>>,
     }
-    /// Swi Set USB Composition. Takes effect after reset
+    /// Sets the USB composition of a Sierra module; takes effect after reset.
     SwiSetUsbComposition {
         0x01 "Current" current: Must<u8>,
     }
-    /// Set FCC Authentication. Unlocks radio on OEM-locked Sierra EM/MC cards after each power-up (no TLV);
-    /// then set operating mode online
+    /// Unlocks the radio of OEM-locked Sierra modules after power-up; the operating mode must be set online
+    /// afterwards.
     SetFccAuthentication {}
     /// Get Band Capabilities.
     GetBandCapabilities {}
@@ -199,8 +196,7 @@ body! {
         0x12 "Extended LTE Band Capability" extended_lte_band_capability: May<List16<u16>>,
         0x13 "NR5G Band Capability" nr5g_band_capability: May<List16<u16>>,
     }
-    /// UIM Get PIN Status. Legacy PIN status; deprecated on newer firmware (answers 94/71) → UIM Get Card
-    /// Status
+    /// Asks for PIN states; newer firmware refuses it in favour of UIM Get Card Status.
     UimGetPinStatus {}
     /// Answer to [`UimGetPinStatus`].
     UimGetPinStatusResponse {

@@ -3,12 +3,12 @@
 use super::super::layout::{mask, open_enum};
 
 open_enum! {
-    /// BootImageDownloadMode.
+    /// Boot image download mode.
     BootImageDownloadMode {
         0 Normal "normal",
         1 BootAndRecovery "boot-and-recovery",
     }
-    /// DataServiceCapability.
+    /// Data service capability.
     DataServiceCapability {
         0 None "none",
         1 Cs "cs",
@@ -16,12 +16,12 @@ open_enum! {
         3 SimultaneousCsPs "simultaneous-cs-ps",
         4 NonSimultaneousCsPs "non-simultaneous-cs-ps",
     }
-    /// FirmwareImageType.
+    /// Firmware image type.
     FirmwareImageType {
         0 Modem "modem",
         1 Pri "pri",
     }
-    /// OperatingMode.
+    /// Operating mode.
     OperatingMode {
         0 Online "online",
         1 LowPower "low-power",
@@ -33,7 +33,7 @@ open_enum! {
         7 ModeOnlyLowPower "mode-only-low-power",
         255 Unknown "unknown",
     }
-    /// RadioInterface.
+    /// Radio interface.
     RadioInterface {
         1 Cdma20001x "cdma20001x",
         2 Evdo "evdo",
@@ -43,23 +43,23 @@ open_enum! {
         9 Tds "tds",
         10 Nr5g "5gnr",
     }
-    /// SimCapability.
+    /// Sim capability.
     SimCapability {
         1 NotSupported "not-supported",
         2 Supported "supported",
     }
-    /// TimeSource.
+    /// Time source.
     TimeSource {
         0 Device "device",
         1 CdmaNetwork "cdma-network",
         2 HdrNetwork "hdr-network",
     }
-    /// UimPinId.
+    /// UIM PIN id.
     UimPinId {
         1 Pin "pin",
         2 Pin2 "pin2",
     }
-    /// UimPinStatus.
+    /// UIM PIN status.
     UimPinStatus {
         0 NotInitialized "not-initialized",
         1 EnabledNotVerified "enabled-not-verified",
@@ -70,7 +70,7 @@ open_enum! {
         6 Unblocked "unblocked",
         7 Changed "changed",
     }
-    /// UimState.
+    /// UIM state.
     UimState {
         0 InitializationCompleted "initialization-completed",
         1 LockedOrFailed "locked-or-failed",
@@ -81,7 +81,7 @@ open_enum! {
 }
 
 mask! {
-    /// OfflineReason.
+    /// Offline reason.
     OfflineReason {
         0x1 HOST_IMAGE_MISCONFIGURATION "host-image-misconfiguration",
         0x2 PRI_IMAGE_MISCONFIGURATION "pri-image-misconfiguration",

@@ -12,59 +12,67 @@ use super::values::{
 };
 
 layout! {
-    /// Network Reject Information.
+    /// Which indications a refusal brings.
     NetworkRejectReporting {
         enable_network_reject_indications: Bool,
         suppress_system_info_indications: Bool,
     }
-    /// LTE Report.
+    /// How often, and averaged over what.
     ReportRate {
         rate: u8,
         average_period: u8,
     }
-    /// WCDMA Signal Strength.
+    /// WCDMA signal.
     WcdmaSignalStrength {
+        /// dBm.
         rssi: i8,
+        /// -0.5 dB.
         ecio: i16,
     }
-    /// LTE Signal Strength.
+    /// LTE signal; [`reading`](Self::reading) gives it without sentinels.
     LteSignalStrength {
+        /// dBm, of the whole channel.
         rssi: i8,
+        /// dB.
         rsrq: i8,
+        /// dBm.
         rsrp: i16,
+        /// 0.1 dB.
         snr: i16,
     }
-    /// 5G Signal Strength.
+    /// NR signal.
     Nr5gSignalStrength {
+        /// dBm; -32768 while no NR cell is in use.
         rsrp: i16,
+        /// 0.1 dB.
         snr: i16,
     }
-    /// Signal Strength.
+    /// Signal strength of one radio, dBm.
     StrengthOf {
         strength: i8,
         radio_interface: As<i8, RadioInterface>,
     }
-    /// RSSI List.
+    /// RSSI of one radio, -dBm.
     RssiOf {
         rssi: u8,
         radio_interface: As<i8, RadioInterface>,
     }
-    /// ECIO List.
+    /// Ec/Io of one radio, -0.5 dB.
     EcioOf {
         ecio: u8,
         radio_interface: As<i8, RadioInterface>,
     }
-    /// Error Rate List.
+    /// Error rate of one radio.
     ErrorRateOf {
         rate: u16,
         radio_interface: As<i8, RadioInterface>,
     }
-    /// RSRQ.
+    /// RSRQ of one radio, dB.
     RsrqOf {
         rsrq: i8,
         radio_interface: As<i8, RadioInterface>,
     }
-    /// Serving System.
+    /// State of the registration.
     Registration {
         registration_state: As<u8, RegistrationState>,
         cs_attach_state: As<u8, AttachState>,
@@ -72,18 +80,18 @@ layout! {
         selected_network: As<u8, NetworkType>,
         radio_interfaces: List8<As<i8, RadioInterface>>,
     }
-    /// Current PLMN.
+    /// A network by number and name.
     NamedPlmn {
         mcc: u16,
         mnc: u16,
         description: Text8,
     }
-    /// Roaming Indicator List.
+    /// Roaming on one radio.
     RoamingIndicatorOf {
         radio_interface: As<u8, RadioInterface>,
         roaming_indicator: As<u8, RoamingIndicatorStatus>,
     }
-    /// Detailed Service Status.
+    /// What service there is.
     DetailedServiceStatus {
         status: As<u8, ServiceStatus>,
         capability: As<u8, NetworkServiceDomain>,
@@ -96,10 +104,11 @@ layout! {
         cs_status: As<i32, CallBarringStatus>,
         ps_status: As<i32, CallBarringStatus>,
     }
-    /// MNC PCS Digit Include Status.
+    /// A network by number.
     MccMnc {
         mcc: u16,
         mnc: u16,
+        /// Whether the MNC has three digits.
         includes_pcs_digit: Bool,
     }
     /// Universal Time and Local Time Zone 3GPP.
@@ -112,7 +121,7 @@ layout! {
         second: u8,
         time_zone: u8,
     }
-    /// GSM Service Status.
+    /// Service on one radio.
     ServiceStatusInfo {
         service_status: As<u8, ServiceStatus>,
         true_service_status: As<u8, ServiceStatus>,
@@ -131,12 +140,12 @@ layout! {
         egprs_support: Valid<Bool>,
         dtm_support: Valid<Bool>,
     }
-    /// GSM System Info v2.
+    /// Why the network refused, and for which domain.
     Reject {
         domain: As<u8, NetworkServiceDomain>,
         cause: As<u8, RejectCause>,
     }
-    /// GSM System Info v2.
+    /// A network by digits.
     NetworkId {
         mcc: Digits3,
         mnc: Digits3,
@@ -279,13 +288,15 @@ layout! {
         base_station_color_code: u8,
         rssi: i16,
     }
-    /// Intrafrequency LTE Info v2.
+    /// Serving LTE cell and its neighbours on the same channel.
     IntrafrequencyLteInfo {
         ue_in_idle: Bool,
         plmn: Plmn,
         tracking_area_code: u16,
+        /// 28 bits: eNodeB id and, in the low 8, the sector.
         global_cell_id: u32,
         earfcn: u16,
+        /// Physical cell id of the serving cell.
         serving_cell_id: u16,
         cell_reselection_priority: u8,
         s_non_intra_search_threshold: u8,
@@ -293,11 +304,14 @@ layout! {
         s_intra_search_threshold: u8,
         cell: List8<LteCell>,
     }
-    /// Intrafrequency LTE Info v2.
+    /// One cell as the modem hears it.
     LteCell {
         physical_cell_id: u16,
+        /// 0.1 dB.
         rsrq: i16,
+        /// 0.1 dBm.
         rsrp: i16,
+        /// 0.1 dBm.
         rssi: i16,
         cell_selection_rx_level: i16,
     }
@@ -428,13 +442,16 @@ layout! {
         mcc: u16,
         mnc: u16,
     }
-    /// Rx Chain 0 Info.
+    /// One receive antenna.
     RxChain {
         is_radio_tuned: Bool,
+        /// 0.1 dBm.
         rx_power: i32,
         ecio: i32,
         rscp: i32,
+        /// 0.1 dBm.
         rsrp: i32,
+        /// 0.01 degrees; all ones: unknown.
         phase: u32,
     }
     /// Tx Info.

@@ -25,8 +25,8 @@ use super::values::{
 };
 
 body! {
-    /// Register Indications. Only the listed TLVs present are changed. Signal Info (0x19) also needs Config
-    /// Signal Info thresholds; System Info 0x18; Serving System 0x13; Network Reject 0x21
+    /// Chooses indications; only those named are changed. Signal info also needs thresholds
+    /// ([`ConfigSignalInfoV2`]).
     RegisterIndications {
         0x10 "System Selection Preference" system_selection_preference: May<Bool>,
         0x13 "Serving System Events" serving_system_events: May<Bool>,
@@ -42,9 +42,8 @@ body! {
         0x20 "RF Band Information" rf_band_information: May<Bool>,
         0x21 "Network Reject Information" network_reject_information: May<NetworkRejectReporting>,
     }
-    /// Config Signal Info. v1 RSSI thresholds are whole dBm; the others follow the units of Signal Info (RSRP
-    /// dBm, RSRQ dB, LTE SNR 0.1 dB). ModemManager's default RSSI list: −100 −97 −95 −92 −90 −85 −80 −75 −70
-    /// −65
+    /// Thresholds that trigger signal info indications: RSSI and RSRP in dBm, RSRQ in dB, LTE SNR in 0.1
+    /// dB.
     ConfigSignalInfo {
         0x10 "RSSI Threshold" rssi_threshold: May<List8<i8>>,
         0x11 "ECIO Threshold" ecio_threshold: May<List8<i16>>,
@@ -56,9 +55,8 @@ body! {
         0x17 "LTE Report" lte_report: May<ReportRate>,
         0x18 "RSCP Threshold" rscp_threshold: May<List8<i8>>,
     }
-    /// Config Signal Info v2. v2: thresholds and deltas in 0.1 dB/dBm (ModemManager: delta 50 = 5 dB); give
-    /// either list or delta per metric. Falls back to v1 on error 71/94. Report TLVs: rate code and averaging
-    /// period
+    /// Thresholds or deltas, in 0.1 dB, that trigger signal info indications. Older firmware refuses it:
+    /// then [`ConfigSignalInfo`].
     ConfigSignalInfoV2 {
         0x1C "GSM RSSI Threshold List" gsm_rssi_threshold_list: May<List8<i16>>,
         0x1D "GSM RSSI Delta" gsm_rssi_delta: May<u16>,
@@ -87,7 +85,8 @@ body! {
     }
     /// Get Signal Info.
     GetSignalInfo {}
-    /// Signal Info. As Get Signal Info response
+    /// Signal of the radios in use, as answer and as indication. RSSI and RSRP in dBm, RSRQ in dB, SNR in
+    /// 0.1 dB; see [`Reading`](super::Reading) for values without sentinels.
     SignalInfo {
         0x12 "GSM Signal Strength" gsm_signal_strength: May<i8>,
         0x13 "WCDMA Signal Strength" wcdma_signal_strength: May<WcdmaSignalStrength>,
@@ -96,7 +95,7 @@ body! {
         0x18 "5G Signal Strength Extended" nr5g_signal_strength_extended: May<i16>,
         0x19 "WCDMA RSCP" wcdma_rscp: May<i16>,
     }
-    /// Get Signal Strength. Legacy. RSSI list values are positive (−dBm); qmicli asks mask 0x00EF
+    /// Asks for the signal the old way. The RSSI list is in -dBm.
     GetSignalStrength {
         0x10 "Request Mask" request_mask: May<As<u16, SignalStrengthRequest>>,
     }
@@ -135,8 +134,7 @@ body! {
         0x27 "MNC PCS Digit Include Status" mnc_pcs_digit_include_status: May<MccMnc>,
         0x29 "Network Name Source" network_name_source: May<As<u32, NetworkNameSource>>,
     }
-    /// Serving System. TLV numbers differ from the response from 0x1C on (LAC 1D not 1C, CID 1E not 1D,
-    /// detailed status 22 not 21, TAC 25 not 24, PSC 28 not 26)
+    /// Registration has changed. TLV numbers differ from those of the response from 0x1C on.
     ServingSystem {
         0x01 "Serving System" serving_system: Must<Registration>,
         0x10 "Roaming Indicator" roaming_indicator: May<As<u8, RoamingIndicatorStatus>>,
@@ -193,8 +191,7 @@ body! {
         0x4F "DCNR restriction Info" dcnr_restriction_info: May<Bool>,
         0x50 "NR5G Tracking Area Code" nr5g_tracking_area_code: May<Tac24>,
     }
-    /// System Info. TLV numbers differ from the response from 0x24 on (PLMN-not-changed 24, NR5G status 4C
-    /// not 4A, NR5G info 4D not 4B …)
+    /// System info has changed. TLV numbers differ from those of the response from 0x24 on.
     SystemInfo {
         0x12 "GSM Service Status" gsm_service_status: May<ServiceStatusInfo>,
         0x13 "WCDMA Service Status" wcdma_service_status: May<ServiceStatusInfo>,
@@ -219,7 +216,7 @@ body! {
         0x51 "DCNR restriction Info" dcnr_restriction_info: May<Bool>,
         0x52 "NR5G Tracking Area Code" nr5g_tracking_area_code: May<Tac24>,
     }
-    /// Network Reject. TLV 0x02 is not a result here. Enabled by Register Indications 0x21
+    /// The network refused a registration. TLV 0x02 is no result here.
     NetworkReject {
         0x01 "Radio Interface" radio_interface: Must<As<u8, RadioInterface>>,
         0x02 "Service Domain" service_domain: Must<As<u8, NetworkServiceDomain>>,
@@ -227,7 +224,7 @@ body! {
         0x10 "PLMN" plmn: May<MccMnc>,
         0x11 "Closed Subscriber Group" closed_subscriber_group: May<u32>,
     }
-    /// Network Scan. Takes 30–180 s; libqmi waits 300 s. network_status is a bit mask
+    /// Scans for networks: 30 to 180 s.
     NetworkScan {
         0x10 "Network Type" network_type: May<As<u8, NetworkScanType>>,
     }
@@ -247,7 +244,7 @@ body! {
         0x12 "Home Network 3GPP MNC" home_network_3gpp_mnc: May<HomeNetworkMnc>,
         0x13 "Network Name Source" network_name_source: May<As<u32, NetworkNameSource>>,
     }
-    /// Get RF Band Information. Extended list carries 32-bit channels (EARFCN > 65535, NR-ARFCN)
+    /// Asks for bands and channels. The extended list has room for channels above 65535.
     GetRfBandInformation {}
     /// Answer to [`GetRfBandInformation`].
     GetRfBandInformationResponse {
@@ -255,9 +252,8 @@ body! {
         0x11 "Extended List" extended_list: May<List8<RfBandExtended>>,
         0x12 "Bandwidth List" bandwidth_list: May<List8<RfBandwidth>>,
     }
-    /// Get Cell Location Info. RSRQ/RSRP/RSSI here are i16 in 0.1 dB; serving_cell_id = PCI of the serving
-    /// cell; the cell array includes the serving cell; GERAN rx_level u16: raw; timing advance u32
-    /// (0xFFFFFFFF = n/a); NR5G SNR 0.1 dB
+    /// Asks for serving and neighbour cells. RSRP, RSRQ and RSSI in 0.1 dB; `serving_cell_id` is the
+    /// physical cell id, and the cells include the serving one.
     GetCellLocationInfo {}
     /// Answer to [`GetCellLocationInfo`].
     GetCellLocationInfoResponse {
@@ -273,7 +269,7 @@ body! {
         0x2E "NR5G ARFCN" nr5g_arfcn: May<u32>,
         0x2F "NR5G Cell Information" nr5g_cell_information: May<Nr5gCellInformation>,
     }
-    /// Get LTE Cphy CA Info. dl_bandwidth is an enum, not MHz. 0x12 = one SCell (old), 0x15 = all SCells
+    /// Asks for carrier aggregation. TLV 0x12 is one secondary cell, 0x15 all of them.
     GetLteCphyCaInfo {}
     /// Answer to [`GetLteCphyCaInfo`].
     GetLteCphyCaInfoResponse {
@@ -305,8 +301,8 @@ body! {
         0x2C "NR5G SA Band Preference" nr5g_sa_band_preference: May<Nr5gBands>,
         0x2D "NR5G NSA Band Preference" nr5g_nsa_band_preference: May<Nr5gBands>,
     }
-    /// Set System Selection Preference. Change Duration default is permanent on most firmware; send 0x17
-    /// explicitly. Triggers re-registration; a data call drops
+    /// Restricts radios, bands and networks. The modem registers anew and a call drops. Say the change
+    /// duration: most firmware keeps it for ever.
     SetSystemSelectionPreference {
         0x10 "Emergency mode" emergency_mode: May<Bool>,
         0x11 "Mode Preference" mode_preference: May<As<u16, RatModePreference>>,
@@ -345,7 +341,7 @@ body! {
         0x11 "Change Duration" change_duration: May<As<u8, ChangeDuration>>,
         0x12 "MNC PCS Digit Include Status" mnc_pcs_digit_include_status: May<Bool>,
     }
-    /// Attach Detach. Attach / detach packet service
+    /// Attaches to or detaches from packet service.
     AttachDetach {
         0x10 "Action" action: Must<As<u8, PsAttachAction>>,
     }
@@ -388,7 +384,7 @@ body! {
         0x11 "Daylight Savings Adjustment" daylight_savings_adjustment: May<As<u8, DaylightSavingsAdjustment>>,
         0x12 "Radio Interface" radio_interface: May<As<i8, RadioInterface>>,
     }
-    /// Swi Get Status. Sierra status: temperature, EMM state, band …
+    /// Asks a Sierra module for its temperature, mode and EMM state.
     SwiGetStatus {}
     /// Answer to [`SwiGetStatus`].
     SwiGetStatusResponse {

@@ -3,7 +3,7 @@
 use super::super::layout::{mask, open_enum};
 
 open_enum! {
-    /// AttachState.
+    /// Attach state.
     AttachState {
         0 Unknown "unknown",
         1 Attached "attached",
@@ -15,7 +15,7 @@ open_enum! {
         1 True "true",
         2 Unknown "unknown",
     }
-    /// CallBarringStatus.
+    /// Call barring status.
     CallBarringStatus {
         0 NormalOnly "normal-only",
         1 EmergencyOnly "emergency-only",
@@ -23,18 +23,18 @@ open_enum! {
         3 AllCalls "all-calls",
         -1 Unknown "unknown",
     }
-    /// CellBroadcastCapability.
+    /// Cell broadcast capability.
     CellBroadcastCapability {
         0 Unknown "unknown",
         1 Off "off",
         2 On "on",
     }
-    /// ChangeDuration.
+    /// Change duration.
     ChangeDuration {
         0 PowerCycle "power-cycle",
         1 Permanent "permanent",
     }
-    /// DLBandwidth.
+    /// Downlink bandwidth.
     DLBandwidth {
         0 Mhz1_4 "1-4",
         1 Mhz3 "3",
@@ -63,7 +63,7 @@ open_enum! {
         24 Nr5g70 "5gnr-70",
         255 Unknown "unknown",
     }
-    /// DataCapability.
+    /// Data capability.
     DataCapability {
         0 None "none",
         1 Gprs "gprs",
@@ -80,7 +80,7 @@ open_enum! {
         12 HsdpaPlus "hsdpa-plus",
         13 DcHsdpaPlus "dc-hsdpa-plus",
     }
-    /// DayOfWeek.
+    /// Day of week.
     DayOfWeek {
         0 Monday "monday",
         1 Tuesday "tuesday",
@@ -90,19 +90,19 @@ open_enum! {
         5 Saturday "saturday",
         6 Sunday "sunday",
     }
-    /// DaylightSavingsAdjustment.
+    /// Daylight savings adjustment.
     DaylightSavingsAdjustment {
         0 None "none",
         1 OneHour "one-hour",
         2 TwoHours "two-hours",
     }
-    /// GsmWcdmaAcquisitionOrderPreference.
+    /// GSM WCDMA acquisition order preference.
     GsmWcdmaAcquisitionOrderPreference {
         0 Automatic "automatic",
         1 Gsm "gsm",
         2 Wcdma "wcdma",
     }
-    /// LteCellAccessStatus.
+    /// LTE cell access status.
     LteCellAccessStatus {
         0 NormalOnly "normal-only",
         1 EmergencyOnly "emergency-only",
@@ -110,7 +110,7 @@ open_enum! {
         3 AllCalls "all-calls",
         255 Unknown "unknown",
     }
-    /// LteRegistrationDomain.
+    /// LTE registration domain.
     LteRegistrationDomain {
         0 NotApplicable "not-applicable",
         1 CsOnly "cs-only",
@@ -118,21 +118,21 @@ open_enum! {
         3 CsPs "cs-ps",
         4 LimitedService "limited-service",
     }
-    /// LteVoiceDomain.
+    /// LTE voice domain.
     LteVoiceDomain {
         0 None "none",
         1 Ims "ims",
         2 OneX "1x",
         3 ThreeGpp "3gpp",
     }
-    /// NetworkDescriptionEncoding.
+    /// Network description encoding.
     NetworkDescriptionEncoding {
         0 Unspecified "unspecified",
         1 Ascii7 "ascii7",
         4 Unicode "unicode",
         9 Gsm "gsm",
     }
-    /// NetworkNameSource.
+    /// Network name source.
     NetworkNameSource {
         0 Unknown "unknown",
         1 OperatorPlmnListAndPlmnNetworkName "operator-plmn-list-and-plmn-network-name",
@@ -142,29 +142,29 @@ open_enum! {
         5 MccMnc "mcc-mnc",
         6 ServiceProviderName "service-provider-name",
     }
-    /// NetworkRegisterType.
+    /// Network register type.
     NetworkRegisterType {
         1 Automatic "automatic",
         2 Manual "manual",
     }
-    /// NetworkScanResult.
+    /// Network scan result.
     NetworkScanResult {
         0 Success "success",
         1 Abort "abort",
         2 RadioLinkFailure "radio-link-failure",
     }
-    /// NetworkSelectionPreference.
+    /// Network selection preference.
     NetworkSelectionPreference {
         0 Automatic "automatic",
         1 Manual "manual",
     }
-    /// NetworkSelectionRegistrationRestriction.
+    /// Network selection registration restriction.
     NetworkSelectionRegistrationRestriction {
         0 Unrestricted "unrestricted",
         1 CampedOnly "camped-only",
         2 Limited "limited",
     }
-    /// NetworkServiceDomain.
+    /// Network service domain.
     NetworkServiceDomain {
         0 None "none",
         1 Cs "cs",
@@ -172,18 +172,18 @@ open_enum! {
         3 CsPs "cs-ps",
         4 Camped "camped",
     }
-    /// NetworkType.
+    /// Network type.
     NetworkType {
         0 Unknown "unknown",
         1 ThreeGpp2 "3gpp2",
         2 ThreeGpp "3gpp",
     }
-    /// PsAttachAction.
+    /// Packet service attach action.
     PsAttachAction {
         1 Attach "attach",
         2 Detach "detach",
     }
-    /// RadioInterface.
+    /// Radio interface.
     RadioInterface {
         -1 Unknown "unknown",
         0 None "none",
@@ -197,7 +197,7 @@ open_enum! {
         12 Nr5g "5gnr",
         255 NoChange "no-change",
     }
-    /// RegistrationState.
+    /// Registration state.
     RegistrationState {
         0 NotRegistered "not-registered",
         1 Registered "registered",
@@ -205,19 +205,19 @@ open_enum! {
         3 RegistrationDenied "registration-denied",
         4 Unknown "unknown",
     }
-    /// RoamingIndicatorStatus.
+    /// Roaming as the serving system has it: 0 is roaming, the opposite of [`RoamingStatus`].
     RoamingIndicatorStatus {
         0 On "on",
         1 Off "off",
     }
-    /// RoamingPreference.
+    /// Roaming preference.
     RoamingPreference {
         1 Off "off",
         2 NotOff "not-off",
         3 NotFlashing "not-flashing",
         255 Any "any",
     }
-    /// RoamingStatus.
+    /// Roaming as system info has it: 0 is home.
     RoamingStatus {
         0 Off "off",
         1 On "on",
@@ -233,13 +233,13 @@ open_enum! {
         11 BannerOn "banner-on",
         12 BannerOff "banner-off",
     }
-    /// ScellState.
+    /// Secondary cell state.
     ScellState {
         0 Deconfigured "deconfigured",
         1 Deactivated "deactivated",
         2 Activated "activated",
     }
-    /// ServiceDomainPreference.
+    /// Service domain preference.
     ServiceDomainPreference {
         0 CsOnly "cs-only",
         1 PsOnly "ps-only",
@@ -247,7 +247,7 @@ open_enum! {
         3 PsAttach "ps-attach",
         4 PsDetach "ps-detach",
     }
-    /// ServiceStatus.
+    /// Service status.
     ServiceStatus {
         0 None "none",
         1 Limited "limited",
@@ -255,7 +255,7 @@ open_enum! {
         3 LimitedRegional "limited-regional",
         4 PowerSave "power-save",
     }
-    /// SimRejectState.
+    /// Sim reject state.
     SimRejectState {
         0 Unavailable "unavailable",
         1 Available "available",
@@ -263,7 +263,7 @@ open_enum! {
         3 PsInvalid "ps-invalid",
         4 CsPsInvalid "cs-ps-invalid",
     }
-    /// SwiEmmConnectionState.
+    /// Sierra EMM connection state.
     SwiEmmConnectionState {
         0 RrcIdle "rrc-idle",
         1 WaitingRrcCfm "waiting-rrc-cfm",
@@ -271,7 +271,7 @@ open_enum! {
         3 RrcReleasing "rrc-releasing",
         255 Unknown "unknown",
     }
-    /// SwiEmmState.
+    /// Sierra EMM state.
     SwiEmmState {
         0 Deregistered "deregistered",
         1 RegInitiated "reg-initiated",
@@ -282,7 +282,7 @@ open_enum! {
         6 Invalid "invalid",
         255 Unknown "unknown",
     }
-    /// SwiImsRegState.
+    /// Sierra IMS registration state.
     SwiImsRegState {
         0 NoSrv "no-srv",
         1 InProg "in-prog",
@@ -291,7 +291,7 @@ open_enum! {
         4 FullSrv "full-srv",
         255 Unknown "unknown",
     }
-    /// SwiModemMode.
+    /// Sierra modem mode.
     SwiModemMode {
         0 PoweringOff "powering-off",
         1 FactoryTest "factory-test",
@@ -307,13 +307,13 @@ open_enum! {
         11 ResettingModem "resetting-modem",
         255 Unknown "unknown",
     }
-    /// SwiPsState.
+    /// Sierra packet service state.
     SwiPsState {
         0 Attached "attached",
         1 Detached "detached",
         255 Unknown "unknown",
     }
-    /// SwiSystemMode.
+    /// Sierra system mode.
     SwiSystemMode {
         0 NoService "no-service",
         1 Amps "amps",
@@ -326,20 +326,20 @@ open_enum! {
         9 Lte "lte",
         255 Unknown "unknown",
     }
-    /// UsagePreference.
+    /// Usage preference.
     UsagePreference {
         0 Unknown "unknown",
         1 VoiceCentric "voice-centric",
         2 DataCentric "data-centric",
     }
-    /// VoiceDomainPreference.
+    /// Voice domain preference.
     VoiceDomainPreference {
         0 CsOnly "cs-only",
         1 PsOnly "ps-only",
         2 CsPreferred "cs-preferred",
         3 PsPreferred "ps-preferred",
     }
-    /// WcdmaHsService.
+    /// WCDMA high-speed service.
     WcdmaHsService {
         0 HsdpaHsupaUnsupported "hsdpa-hsupa-unsupported",
         1 HsdpaSupported "hsdpa-supported",
@@ -350,7 +350,7 @@ open_enum! {
         6 DcHsdpaPlusSupported "dc-hsdpa-plus-supported",
         7 DcHsdpaPlusHsupaSupported "dc-hsdpa-plus-hsupa-supported",
     }
-    /// WcdmaRrcState.
+    /// WCDMA RRC state.
     WcdmaRrcState {
         0 Disconnected "disconnected",
         1 CellPch "cell-pch",
@@ -361,12 +361,12 @@ open_enum! {
 }
 
 mask! {
-    /// NetworkNameDisplayCondition.
+    /// Network name display condition.
     NetworkNameDisplayCondition {
         0x1 REGISTERED_PLMN_IF_KNOWN_NETWORK "registered-plmn-if-known-network",
         0x2 SPN_NOT_REQUIRED_IF_UNKNOWN_NETWORK "spn-not-required-if-unknown-network",
     }
-    /// NetworkScanType.
+    /// Network scan type.
     NetworkScanType {
         0x1 GSM "gsm",
         0x2 UMTS "umts",
@@ -374,7 +374,7 @@ mask! {
         0x8 TD_SCDMA "td-scdma",
         0x10 NR5G "5gnr",
     }
-    /// NetworkStatus.
+    /// Network status.
     NetworkStatus {
         0x1 CURRENT_SERVING "current-serving",
         0x2 AVAILABLE "available",
@@ -385,7 +385,7 @@ mask! {
         0x40 PREFERRED "preferred",
         0x80 NOT_PREFERRED "not-preferred",
     }
-    /// RatModePreference.
+    /// Radio mode preference.
     RatModePreference {
         0x1 CDMA_1X "cdma-1x",
         0x2 CDMA_1XEVDO "cdma-1xevdo",
@@ -395,7 +395,7 @@ mask! {
         0x20 TD_SCDMA "td-scdma",
         0x40 NR5G "5gnr",
     }
-    /// SignalStrengthRequest.
+    /// Signal strength request.
     SignalStrengthRequest {
         0x0 NONE "none",
         0x1 RSSI "rssi",

@@ -8,7 +8,7 @@ use super::values::{
 };
 
 layout! {
-    /// Card Status.
+    /// All cards and which applications are provisioned.
     Cards {
         index_gw_primary: u16,
         index_1x_primary: u16,
@@ -16,7 +16,7 @@ layout! {
         index_1x_secondary: u16,
         cards: List8<Card>,
     }
-    /// Card Status.
+    /// One card.
     Card {
         card_state: As<u8, CardState>,
         upin_state: As<u8, PinState>,
@@ -25,7 +25,7 @@ layout! {
         error_code: As<u8, CardError>,
         applications: List8<Application>,
     }
-    /// Card Status.
+    /// One application on a card.
     Application {
         application_type: As<u8, CardApplicationType>,
         state: As<u8, CardApplicationState>,
@@ -42,45 +42,45 @@ layout! {
         pin2_retries: u8,
         puk2_retries: u8,
     }
-    /// Session.
+    /// Whose files and PINs: a provisioned application or a slot.
     Session {
         session_type: As<u8, SessionType>,
         application_identifier: Bytes8,
     }
-    /// Info.
+    /// A PIN.
     PinInfo {
         pin_id: As<u8, PinId>,
         pin_value: Text8,
     }
-    /// Card Result.
+    /// Status words of the card; 90 00 is success.
     CardResult {
         sw1: u8,
         sw2: u8,
     }
-    /// Retries Remaining.
+    /// Tries left.
     Retries {
         verify_retries_left: u8,
         unblock_retries_left: u8,
     }
-    /// Info.
+    /// A PIN to switch on or off.
     PinProtection {
         pin_id: As<u8, PinId>,
         pin_enabled: Bool,
         pin_value: Text8,
     }
-    /// Info.
+    /// A PUK and the new PIN.
     PinUnblock {
         pin_id: As<u8, PinId>,
         puk: Text8,
         new_pin: Text8,
     }
-    /// Info.
+    /// The old and the new PIN.
     PinChange {
         pin_id: As<u8, PinId>,
         old_pin: Text8,
         new_pin: Text8,
     }
-    /// Physical Slot Status.
+    /// One slot: card, activity, ICCID as the card holds it.
     PhysicalSlotStatus {
         physical_card_status: As<u32, PhysicalCardState>,
         physical_slot_status: As<u32, SlotState>,
@@ -94,16 +94,16 @@ layout! {
         atr_value: Bytes8,
         is_euicc: Bool,
     }
-    /// Slot EID.
+    /// Identity of an eUICC.
     Eid {
         eid: Bytes8,
     }
-    /// File.
+    /// A file and its path: little-endian ids as bytes.
     File {
         file_id: u16,
         file_path: Bytes8,
     }
-    /// Read Information.
+    /// From where, how much; 0 is all.
     ReadInformation {
         offset: u16,
         length: u16,

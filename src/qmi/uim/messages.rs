@@ -10,10 +10,10 @@ use super::layouts::{
 use super::values::EventRegistrationFlag;
 
 body! {
-    /// Get Card Status. index fields = (slot index × 256) + application index (both 0-based) of the
-    /// provisioned application, 0xFFFF = no session
+    /// Asks for cards, applications and PIN states.
     GetCardStatus {}
-    /// Card Status. Needs Register Events bit 0x1
+    /// Cards, as answer and as indication. The index fields are slot × 256 + application, both from 0;
+    /// 0xFFFF: no session.
     CardStatus {
         0x10 "Card Status" card_status: May<Cards>,
     }
@@ -25,8 +25,8 @@ body! {
     RegisterEventsResponse {
         0x10 "Event Registration Mask" event_registration_mask: May<As<u32, EventRegistrationFlag>>,
     }
-    /// Verify PIN. Retries TLV only on failure. Wrong-PIN guard: check pin1_retries ≥ 2 (OpenWrt: refuses
-    /// below 3) before trying a stored PIN
+    /// Gives the PIN. Look at the tries left first: a wrong PIN from a configuration file must not block a
+    /// card.
     VerifyPin {
         0x01 "Session" session: Must<Session>,
         0x02 "Info" info: Must<PinInfo>,
@@ -85,24 +85,22 @@ body! {
     ChangePinFailure {
         0x10 "Retries Remaining" retries_remaining: May<Retries>,
     }
-    /// Get Slot Status. iccid bytes are nibble-swapped BCD; logical_slot valid only if slot active. EID: 16
-    /// bytes BCD (not swapped)
+    /// Asks for the physical slots.
     GetSlotStatus {}
-    /// Slot Status. Needs Register Events bit 0x10
+    /// Physical slots, as answer and as indication. The logical slot counts only while the slot is active.
     SlotStatus {
         0x10 "Physical Slot Status" physical_slot_status: May<List8<PhysicalSlotStatus>>,
         0x11 "Physical Slot Information" physical_slot_information: May<List8<PhysicalSlotInformation>>,
         0x12 "Slot EID" slot_eid: May<List8<Eid>>,
     }
-    /// Switch Slot. logical slot 1-based; error 26 NoEffect if already there. SIM and registration restart
-    /// Logical Slot `u8` · 02
+    /// Maps a logical slot (from 1) to a physical one; refused with `NoEffect` when it is there already.
+    /// SIM and registration start again.
     SwitchSlot {
         0x01 "Logical Slot" logical_slot: Must<u8>,
         0x02 "Physical Slot" physical_slot: Must<u32>,
     }
-    /// Read Transparent. file_path = list of u16 little-endian ids as bytes (3F00 → `00 3f`). offset 0,
-    /// length 0 = whole file. ICCID: file 2FE2 path 3F00; IMSI: file 6F07 path 3F00 7FFF, session primary-gw-
-    /// provisioning. ICCID content is nibble-swapped BCD, F-padded. sw 90 00 = ok
+    /// Reads a file: path of little-endian file ids as bytes, offset 0 and length 0 for all of it. ICCID:
+    /// file 2FE2 in 3F00; IMSI: 6F07 in 3F00 7FFF.
     ReadTransparent {
         0x01 "Session" session: Must<Session>,
         0x02 "File" file: Must<File>,

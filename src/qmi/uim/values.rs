@@ -3,7 +3,7 @@
 use super::super::layout::{mask, open_enum};
 
 open_enum! {
-    /// CardApplicationPersonalizationFeatureStatus.
+    /// Card application personalization feature status.
     CardApplicationPersonalizationFeatureStatus {
         0 GwNetwork "gw-network",
         1 GwNetworkSubset "gw-network-subset",
@@ -24,7 +24,7 @@ open_enum! {
         16 GwNetworkSubsetServiceProvider "gw-network-subset-service-provider",
         17 GwCarrier "gw-carrier",
     }
-    /// CardApplicationPersonalizationState.
+    /// Card application personalization state.
     CardApplicationPersonalizationState {
         0 Unknown "unknown",
         1 InProgress "in-progress",
@@ -33,7 +33,7 @@ open_enum! {
         4 PukCodeRequired "puk-code-required",
         5 PermanentlyBlocked "permanently-blocked",
     }
-    /// CardApplicationState.
+    /// Card application state.
     CardApplicationState {
         0 Unknown "unknown",
         1 Detected "detected",
@@ -44,7 +44,7 @@ open_enum! {
         6 Illegal "illegal",
         7 Ready "ready",
     }
-    /// CardApplicationType.
+    /// Card application type.
     CardApplicationType {
         0 Unknown "unknown",
         1 Sim "sim",
@@ -53,7 +53,7 @@ open_enum! {
         4 Csim "csim",
         5 Isim "isim",
     }
-    /// CardError.
+    /// Card error.
     CardError {
         0 Unknown "unknown",
         1 PowerDown "power-down",
@@ -64,19 +64,19 @@ open_enum! {
         6 PossiblyRemoved "possibly-removed",
         7 Technical "technical",
     }
-    /// CardProtocol.
+    /// Card protocol.
     CardProtocol {
         0 Unknown "unknown",
         1 Icc "icc",
         2 Uicc "uicc",
     }
-    /// CardState.
+    /// Card state.
     CardState {
         0 Absent "absent",
         1 Present "present",
         2 Error "error",
     }
-    /// FileType.
+    /// File type.
     FileType {
         0 Transparent "transparent",
         1 Cyclic "cyclic",
@@ -84,13 +84,13 @@ open_enum! {
         3 DedicatedFile "dedicated-file",
         4 MasterFile "master-file",
     }
-    /// PhysicalCardState.
+    /// Physical card state.
     PhysicalCardState {
         0 Unknown "unknown",
         1 Absent "absent",
         2 Present "present",
     }
-    /// PinId.
+    /// PIN id.
     PinId {
         0 Unknown "unknown",
         1 Pin1 "pin1",
@@ -98,7 +98,7 @@ open_enum! {
         3 Upin "upin",
         4 HiddenKey "hidden-key",
     }
-    /// PinState.
+    /// PIN state.
     PinState {
         0 NotInitialized "not-initialized",
         1 EnabledNotVerified "enabled-not-verified",
@@ -107,7 +107,7 @@ open_enum! {
         4 Blocked "blocked",
         5 PermanentlyBlocked "permanently-blocked",
     }
-    /// SessionType.
+    /// Session type.
     SessionType {
         0 PrimaryGwProvisioning "primary-gw-provisioning",
         1 Primary1xProvisioning "primary-1x-provisioning",
@@ -135,7 +135,7 @@ open_enum! {
         23 LogicalChannelSlot4 "logical-channel-slot-4",
         24 LogicalChannelSlot5 "logical-channel-slot-5",
     }
-    /// SlotState.
+    /// Slot state.
     SlotState {
         0 Inactive "inactive",
         1 Active "active",
@@ -143,7 +143,7 @@ open_enum! {
 }
 
 mask! {
-    /// EventRegistrationFlag.
+    /// Event registration flag.
     EventRegistrationFlag {
         0x1 CARD_STATUS "card-status",
         0x2 SAP_CONNECTION "sap-connection",

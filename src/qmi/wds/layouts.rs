@@ -11,19 +11,19 @@ use super::values::{
 };
 
 layout! {
-    /// Connection Status.
+    /// Whether the session is up, and whether its settings have changed.
     PacketServiceState {
         status: As<u8, ConnectionStatus>,
         reconfiguration_required: Bool,
     }
-    /// Channel Rates.
+    /// Current and highest rates.
     ChannelRates {
         channel_tx_rate_bps: u32,
         channel_rx_rate_bps: u32,
         max_channel_tx_rate_bps: u32,
         max_channel_rx_rate_bps: u32,
     }
-    /// UMTS Granted QoS.
+    /// UMTS quality of service.
     UmtsQos {
         traffic_class: u8,
         max_ul: u32,
@@ -38,7 +38,7 @@ layout! {
         transfer_delay: u32,
         priority: u32,
     }
-    /// GPRS Granted QoS.
+    /// GPRS quality of service.
     GprsQos {
         precedence: u32,
         delay: u32,
@@ -46,12 +46,12 @@ layout! {
         peak: u32,
         mean: u32,
     }
-    /// Profile ID.
+    /// A profile by type and index.
     ProfileId {
         profile_type: As<u8, ProfileType>,
         profile_index: u8,
     }
-    /// IPv6 Address.
+    /// An IPv6 address with the length of its prefix.
     Ipv6Prefix {
         address: Ipv6,
         prefix_length: u8,
@@ -64,12 +64,12 @@ layout! {
         app_specific_info: Bytes8,
         container_id: u16,
     }
-    /// Transfer Statistics.
+    /// Which statistics to report, and how often.
     TransferStatistics {
         interval_seconds: u8,
         indicators: As<i32, SetEventReportTransferStatistics>,
     }
-    /// Channel Rates.
+    /// Rates, bit/s.
     CurrentChannelRates {
         tx_rate_bps: i32,
         rx_rate_bps: i32,
@@ -84,7 +84,7 @@ layout! {
         preferred_network_type: As<u8, DataSystemNetworkType>,
         networks: List8<DataSystemOf>,
     }
-    /// Data Systems.
+    /// One network and its radios.
     DataSystemOf {
         network_type: As<u8, DataSystemNetworkType>,
         rat_mask: u32,
@@ -105,7 +105,7 @@ layout! {
         reserved3: u8,
         reserved4: u8,
     }
-    /// Profile List.
+    /// A profile by name.
     ListedProfile {
         profile_type: As<u8, ProfileType>,
         profile_index: u8,
@@ -145,13 +145,13 @@ layout! {
         profile_type: As<u8, ProfileType>,
         family: As<u8, ProfileFamily>,
     }
-    /// Profile Identifier.
+    /// A profile as the default of its type and family.
     DefaultProfile {
         profile_type: As<u8, ProfileType>,
         family: As<u8, ProfileFamily>,
         index: u8,
     }
-    /// Info.
+    /// Whether and for how long the modem refuses to dial an APN.
     PdnThrottle {
         ipv4_throttled: Bool,
         ipv6_throttled: Bool,

@@ -19,8 +19,9 @@ use super::values::{
 };
 
 body! {
-    /// Start Network. Result may take minutes (libqmi/ModemManager wait 180 s; abort with 0x0002). With
-    /// profile index given omit APN/auth unless overriding. Authentication mask: 1 PAP, 2 CHAP, 3 both
+    /// Starts a data session. May take minutes; [`Abort`] ends the wait. With a profile index APN and
+    /// authentication are only overrides. Refused with `NoEffect` when another client holds this session
+    /// already.
     StartNetwork {
         0x10 "Primary DNS Address Preference" primary_dns_address_preference: May<Ipv4>,
         0x11 "Secondary DNS Address Preference" secondary_dns_address_preference: May<Ipv4>,
@@ -48,24 +49,23 @@ body! {
         0x10 "Call End Reason" call_end_reason: May<As<u16, CallEndReason>>,
         0x11 "Verbose Call End Reason" verbose_call_end_reason: May<VerboseCallEndReason>,
     }
-    /// Stop Network. Handle 0xFFFFFFFF = global handle (stop whoever started it, with Disable Autoconnect =
-    /// 1)
+    /// Ends a data session. Handle 0xFFFFFFFF with autoconnect disabled ends it whoever started it.
     StopNetwork {
         0x01 "Packet Data Handle" packet_data_handle: Must<u32>,
         0x10 "Disable Autoconnect" disable_autoconnect: May<Bool>,
     }
-    /// Abort. Aborts a pending request of this CID (Start Network)
+    /// Aborts a pending request of this client id.
     Abort {
         0x01 "Transaction ID" transaction_id: Must<u16>,
     }
-    /// Get Packet Service Status. Answers for the IP family bound to this CID
+    /// Asks whether the session of this client id and its IP family is up.
     GetPacketServiceStatus {}
     /// Answer to [`GetPacketServiceStatus`].
     GetPacketServiceStatusResponse {
         0x01 "Connection Status" connection_status: Must<As<u8, ConnectionStatus>>,
     }
-    /// Packet Service Status. Sent to WDS clients without explicit registration. reconfiguration_required=1:
-    /// re-read Get Current Settings. On disconnect carries the reasons
+    /// The session went up or down, with the reasons. When reconfiguration is required, read
+    /// [`GetCurrentSettings`] again.
     PacketServiceStatus {
         0x01 "Connection Status" connection_status: Must<PacketServiceState>,
         0x10 "Call End Reason" call_end_reason: May<As<u16, CallEndReason>>,
@@ -75,7 +75,7 @@ body! {
         0x15 "XLAT Capability" xlat_capability: May<Bool>,
         0x34 "Extended Technology Preference" extended_technology_preference: May<As<u16, ExtendedTechnologyPreference>>,
     }
-    /// Get Packet Statistics. qmicli asks mask 0x3FF; counters 0xFFFFFFFF = not available
+    /// Asks for packet and byte counts; see [`Counters`](super::Counters) for values without sentinels.
     GetPacketStatistics {
         0x01 "Mask" mask: Must<As<u32, PacketStatisticsMaskFlag>>,
     }
@@ -100,9 +100,8 @@ body! {
     GetChannelRatesResponse {
         0x01 "Channel Rates" channel_rates: Must<ChannelRates>,
     }
-    /// Get Current Settings. Must be sent on the CID (IP family) of the call; error 15 when not connected.
-    /// Ask mask 0xE330 (what qmicli does) plus 0x8 APN, 0x4 PDP type as needed. TLVs not available are simply
-    /// absent
+    /// Asks for addresses, DNS, MTU and more; only on the client id of the session, else refused with
+    /// `OutOfCall`. What is not available is absent.
     GetCurrentSettings {
         0x10 "Requested Settings" requested_settings: Must<As<u32, RequestedSettings>>,
     }
@@ -135,11 +134,11 @@ body! {
         0x2D "Extended Technology Preference" extended_technology_preference: May<As<u16, ExtendedTechnologyPreference>>,
         0x2F "Operator Reserved PCO" operator_reserved_pco: May<OperatorReservedPco>,
     }
-    /// Set IP Family. Sets the family for later requests of this CID: one CID per family
+    /// Binds this client id to one IP family: one client id per family.
     SetIpFamily {
         0x01 "Preference" preference: Must<As<u8, IpFamily>>,
     }
-    /// Get Data Bearer Technology. Deprecated single value; error 15 when idle, with Last in 0x10
+    /// Asks for the radio the old way. Refused with `OutOfCall` when idle.
     GetDataBearerTechnology {}
     /// Answer to [`GetDataBearerTechnology`].
     GetDataBearerTechnologyResponse {
@@ -149,16 +148,15 @@ body! {
     GetDataBearerTechnologyFailure {
         0x10 "Last" last: May<As<i8, DataBearerTechnology>>,
     }
-    /// Get Current Data Bearer Technology. rat_mask: WdsRat3gpp or WdsRat3gpp2 depending on network_type;
-    /// so_mask only 3GPP2
+    /// Asks for the radio that carries the session.
     GetCurrentDataBearerTechnology {}
     /// Answer to [`GetCurrentDataBearerTechnology`].
     GetCurrentDataBearerTechnologyResponse {
         0x01 "Current" current: Must<BearerTechnology>,
         0x10 "Last" last: May<BearerTechnology>,
     }
-    /// Bind Mux Data Port. QMAP only; before Start Network. endpoint_type 2 = HSUSB, interface_number = USB
-    /// interface number of the control/data function
+    /// Binds this client id to a QMAP channel; before [`StartNetwork`]. The interface number is that of the
+    /// USB function.
     BindMuxDataPort {
         0x10 "Endpoint Info" endpoint_info: May<EndpointInfo>,
         0x11 "Mux ID" mux_id: May<u8>,
@@ -213,7 +211,7 @@ body! {
         0x12 "Report Extended IP Configuration Change" report_extended_ip_configuration_change: May<Bool>,
         0x19 "Report Profile Changes" report_profile_changes: May<Bool>,
     }
-    /// Extended Ip Config. Bit mask of changed settings → re-read Get Current Settings
+    /// Settings have changed: read [`GetCurrentSettings`] again.
     ExtendedIpConfig {
         0x10 "Changed IP Configuration" changed_ip_configuration: May<As<u32, RequestedSettings>>,
     }
@@ -257,8 +255,7 @@ body! {
     DeleteProfileFailure {
         0xE0 "Extended Error Code" extended_error_code: May<As<u16, DsProfileError>>,
     }
-    /// Get Default Profile Number. qmicli sends type 3gpp (0), family tethered (1)  Profile Type `type
-    /// u8:WdsProfileType, family u8:WdsProfileFamily` — rsp: 01
+    /// Asks which profile is used by default.
     GetDefaultProfileNumber {
         0x01 "Profile Type" profile_type: Must<ProfileTypeAndFamily>,
     }
@@ -370,11 +367,11 @@ macro_rules! profile_body {
 profile_body! {
     /// Answer to [`GetProfileSettings`].
     GetProfileSettingsResponse {}
-    /// Create Profile.  Profile Type `u8:WdsProfileType` — rsp: 01
+    /// Creates a profile.
     CreateProfile {
         0x01 "Profile Type" profile_type: Must<As<u8, ProfileType>>,
     }
-    /// Modify Profile. Only TLVs present are changed
+    /// Changes a profile; only the TLVs present are changed.
     ModifyProfile {
         0x01 "Profile Identifier" profile_identifier: Must<ProfileId>,
     }

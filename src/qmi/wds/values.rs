@@ -3,7 +3,7 @@
 use super::super::layout::{mask, open_enum};
 
 open_enum! {
-    /// SioPort.
+    /// Sio port.
     SioPort {
         0 None "none",
         3588 A2MuxRmnet0 "a2-mux-rmnet0",
@@ -15,38 +15,38 @@ open_enum! {
         3594 A2MuxRmnet6 "a2-mux-rmnet6",
         3595 A2MuxRmnet7 "a2-mux-rmnet7",
     }
-    /// AddressAllocationPreference.
+    /// Address allocation preference.
     AddressAllocationPreference {
         0 Nas "nas",
         1 Dhcp "dhcp",
     }
-    /// AttachPdnListAction.
+    /// Attach PDN list action.
     AttachPdnListAction {
         1 None "none",
         2 DetachOrPdnDisconnect "detach-or-pdn-disconnect",
     }
-    /// AutoconnectSetting.
+    /// Autoconnect setting.
     AutoconnectSetting {
         0 Disabled "disabled",
         1 Enabled "enabled",
         2 Paused "paused",
     }
-    /// AutoconnectSettingRoaming.
+    /// Autoconnect setting roaming.
     AutoconnectSettingRoaming {
         0 Allowed "allowed",
         1 HomeOnly "home-only",
     }
-    /// CallType.
+    /// Call type.
     CallType {
         0 Laptop "laptop",
         1 Embedded "embedded",
     }
-    /// ClientType.
+    /// Client type.
     ClientType {
         1 Tethered "tethered",
         255 Undefined "undefined",
     }
-    /// ConnectionStatus.
+    /// Connection status.
     ConnectionStatus {
         0 Unknown "unknown",
         1 Disconnected "disconnected",
@@ -54,7 +54,7 @@ open_enum! {
         3 Suspended "suspended",
         4 Authenticating "authenticating",
     }
-    /// DataBearerTechnology.
+    /// Data bearer technology.
     DataBearerTechnology {
         -1 Unknown "unknown",
         1 Cdma20001x "cdma20001x",
@@ -78,20 +78,20 @@ open_enum! {
         19 TdscdmaHsdpa "tdscdma-hsdpa",
         20 TdscdmaHsupa "tdscdma-hsupa",
     }
-    /// DataCallStatus.
+    /// Data call status.
     DataCallStatus {
         0 Unknown "unknown",
         1 Activated "activated",
         2 Terminated "terminated",
     }
-    /// DataCallType.
+    /// Data call type.
     DataCallType {
         0 Unknown "unknown",
         1 Embedded "embedded",
         2 Tethered "tethered",
         3 ModemEmbedded "modem-embedded",
     }
-    /// DataSystem.
+    /// Data system.
     DataSystem {
         0 Unknown "unknown",
         1 Cdma1x "cdma1x",
@@ -101,18 +101,18 @@ open_enum! {
         5 Lte "lte",
         6 Tdscdma "tdscdma",
     }
-    /// DataSystemNetworkType.
+    /// Data system network type.
     DataSystemNetworkType {
         0 ThreeGpp "3gpp",
         1 ThreeGpp2 "3gpp2",
     }
-    /// DormancyStatus.
+    /// Dormancy status.
     DormancyStatus {
         0 Unknown "unknown",
         1 TrafficChannelDormant "traffic-channel-dormant",
         2 TrafficChannelActive "traffic-channel-active",
     }
-    /// DsProfileError.
+    /// Data services profile error.
     DsProfileError {
         0 Unknown "unknown",
         1 Fail "fail",
@@ -135,7 +135,7 @@ open_enum! {
         1006 ThreeGppOutOfProfiles "3gpp-out-of-profiles",
         1101 ThreeGpp2InvalidProfileId "3gpp2-invalid-profile-id",
     }
-    /// ExtendedTechnologyPreference.
+    /// Extended technology preference.
     ExtendedTechnologyPreference {
         32769 Cdma "cdma",
         32772 Umts "umts",
@@ -143,7 +143,7 @@ open_enum! {
         34946 Embms "embms",
         34952 ModemLinkLocal "modem-link-local",
     }
-    /// IpFamily.
+    /// IP family.
     IpFamily {
         0 Unknown "unknown",
         4 Ipv4 "ipv4",
@@ -151,32 +151,32 @@ open_enum! {
         8 Unspecified "unspecified",
         12 Ethernet "ethernet",
     }
-    /// IpSupportType.
+    /// IP support type.
     IpSupportType {
         0 Ipv4 "ipv4",
         1 Ipv6 "ipv6",
         2 Ipv4v6 "ipv4v6",
     }
-    /// NetworkType.
+    /// Network type.
     NetworkType {
         0 Unknown "unknown",
         1 ThreeGpp2 "3gpp2",
         2 ThreeGpp "3gpp",
     }
-    /// PdpAccessControl.
+    /// PDP access control.
     PdpAccessControl {
         0 None "none",
         1 Reject "reject",
         2 Permission "permission",
     }
-    /// PdpDataCompressionType.
+    /// PDP data compression type.
     PdpDataCompressionType {
         0 Off "off",
         1 ManufacturerPreferred "manufacturer-preferred",
         2 V42bis "v42bis",
         3 V44 "v44",
     }
-    /// PdpHeaderCompressionType.
+    /// PDP header compression type.
     PdpHeaderCompressionType {
         0 Off "off",
         1 ManufacturerPreferred "manufacturer-preferred",
@@ -184,7 +184,7 @@ open_enum! {
         3 Rfc2507 "rfc2507",
         4 Rfc3095 "rfc3095",
     }
-    /// PdpType.
+    /// PDP type.
     PdpType {
         0 Ipv4 "ipv4",
         1 Ppp "ppp",
@@ -192,19 +192,19 @@ open_enum! {
         3 Ipv4OrIpv6 "ipv4-or-ipv6",
         4 NonIp "non-ip",
     }
-    /// ProfileFamily.
+    /// Profile family.
     ProfileFamily {
         0 Embedded "embedded",
         1 Tethered "tethered",
     }
-    /// ProfileType.
+    /// Profile type.
     ProfileType {
         0 ThreeGpp "3gpp",
         1 ThreeGpp2 "3gpp2",
         2 Epc "epc",
         255 All "all",
     }
-    /// RadioAccessTechnology.
+    /// Radio access technology.
     RadioAccessTechnology {
         0 NullBearer "null-bearer",
         1 ThreeGppWcdma "3gpp-wcdma",
@@ -219,7 +219,7 @@ open_enum! {
         104 ThreeGpp2Wlan "3gpp2-wlan",
         200 ThreeGpp2Maximum "3gpp2-maximum",
     }
-    /// TetheredCallType.
+    /// Tethered call type.
     TetheredCallType {
         0 NonTethered "non-tethered",
         1 Rmnet "rmnet",
@@ -228,7 +228,7 @@ open_enum! {
 }
 
 mask! {
-    /// ApnTypeMask.
+    /// APN type mask.
     ApnTypeMask {
         0x1 DEFAULT "default",
         0x2 IMS "ims",
@@ -249,7 +249,7 @@ mask! {
         0x1 PAP "pap",
         0x2 CHAP "chap",
     }
-    /// ExtendedDataBearerTechnology3gpp.
+    /// Extended data bearer technology3gpp.
     ExtendedDataBearerTechnology3gpp {
         0x0 UNKNOWN "unknown",
         0x1 WCDMA "wcdma",
@@ -267,7 +267,7 @@ mask! {
         0x1000 LTE_FDD "lte-fdd",
         0x2000 LTE_TDD "lte-tdd",
     }
-    /// ExtendedDataBearerTechnology3gpp2.
+    /// Extended data bearer technology3gpp2.
     ExtendedDataBearerTechnology3gpp2 {
         0x0 UNKNOWN "unknown",
         0x1 RESERVED "reserved",
@@ -284,7 +284,7 @@ mask! {
         0x800 HDR_REV_B_MMPA "hdr-rev-b-mmpa",
         0x1000 HDR_EVDO_FMC "hdr-evdo-fmc",
     }
-    /// PacketStatisticsMaskFlag.
+    /// Packet statistics mask flag.
     PacketStatisticsMaskFlag {
         0x1 TX_PACKETS_OK "tx-packets-ok",
         0x2 RX_PACKETS_OK "rx-packets-ok",
@@ -297,7 +297,7 @@ mask! {
         0x100 TX_PACKETS_DROPPED "tx-packets-dropped",
         0x200 RX_PACKETS_DROPPED "rx-packets-dropped",
     }
-    /// RequestedSettings.
+    /// Requested settings.
     RequestedSettings {
         0x0 NONE "none",
         0x1 PROFILE_ID "profile-id",
@@ -320,7 +320,7 @@ mask! {
         0x20000 EXTENDED_TECHNOLOGY "extended-technology",
         0x40000 OPERATOR_RESERVED_PCO "operator-reserved-pco",
     }
-    /// SetEventReportTransferStatistics.
+    /// Set event report transfer statistics.
     SetEventReportTransferStatistics {
         0x1 TX_PACKETS_OK "tx-packets-ok",
         0x2 RX_PACKETS_OK "rx-packets-ok",
@@ -333,7 +333,7 @@ mask! {
         0x100 TX_PACKETS_DROPPED "tx-packets-dropped",
         0x200 RX_PACKETS_DROPPED "rx-packets-dropped",
     }
-    /// TechnologyPreference.
+    /// Technology preference.
     TechnologyPreference {
         0x1 THREE_GPP "3gpp",
         0x2 THREE_GPP2 "3gpp2",
