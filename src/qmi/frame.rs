@@ -300,11 +300,16 @@ impl Deframer {
             if self.buffer.len() < size {
                 return None;
             }
-            let frame = Frame::decode(&self.buffer[..size]);
-            self.buffer.drain(..size);
-            match frame {
-                Ok(frame) => return Some(frame),
-                Err(_) => self.broken += 1,
+            match Frame::decode(&self.buffer[..size]) {
+                Ok(frame) => {
+                    self.buffer.drain(..size);
+                    return Some(frame);
+                }
+                // What follows may be a whole frame that only seems to belong to this one: look behind the marker.
+                Err(_) => {
+                    self.buffer.drain(..1);
+                    self.broken += 1;
+                }
             }
         }
     }
@@ -315,7 +320,7 @@ impl Deframer {
         self.skipped
     }
 
-    /// Frames dropped whole because their inside was broken.
+    /// Frames dropped because their inside was broken; their bytes count as skipped.
     #[must_use]
     pub fn broken(&self) -> u64 {
         self.broken

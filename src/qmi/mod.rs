@@ -1,5 +1,9 @@
-//! The QMI protocol: frames, TLVs, messages and transactions. Bytes to values and back; no clock, no file, no
-//! socket. Messages are described once, with the macros of [`message`] and [`layout`].
+//! The QMI protocol: bytes to messages and back, and the transactions over them. No clock, no file, no socket.
+//!
+//! Messages are described once, in one file or folder per service, with the macros of [`message`] (TLVs, requests with
+//! their answers, indications) and [`layout`] (what stands inside a TLV). From that one description the agent writes
+//! requests and reads answers, the simulator does the reverse, and [`describe`] tells a person what a frame says.
+//! [`client`] is the host's side of transactions; [`frame::Deframer`] finds frames in a stream.
 
 pub mod band;
 pub mod cause;

@@ -282,6 +282,22 @@ fn every_truncation_of_a_golden_frame_is_an_error_that_names_a_place_inside() {
 }
 
 #[test]
+fn a_stream_finds_its_way_back_after_every_cut() {
+    let whole: Vec<_> = golden::all().map(|(_, bytes)| bytes).collect();
+    let longest = whole.iter().max_by_key(|bytes| bytes.len()).unwrap();
+    for (name, bytes) in golden::all() {
+        for length in 0..bytes.len() {
+            let mut deframer = Deframer::default();
+            deframer.push(&bytes[..length]);
+            while deframer.next_frame().is_some() {}
+            (0..2).for_each(|_| deframer.push(longest));
+            let last = std::iter::from_fn(|| deframer.next_frame()).last();
+            assert_eq!(last.map(|frame| frame.encode()).as_ref(), Some(longest), "{name} cut at {length}");
+        }
+    }
+}
+
+#[test]
 fn a_golden_tlv_cut_short_reads_as_absent_and_never_as_something_else() {
     for (name, bytes) in golden::all() {
         let frame = Frame::decode(&bytes).unwrap();
