@@ -4,6 +4,7 @@
 mod agent;
 #[cfg(feature = "agent")]
 mod ask;
+mod config;
 mod output;
 mod qmi;
 #[cfg(feature = "agent")]
@@ -29,6 +30,7 @@ enum Command {
     Retry(ask::RetryArguments),
     #[cfg(feature = "agent")]
     Reset(ask::ResetArguments),
+    Config(config::ConfigArguments),
     /// Read the QMI protocol.
     Qmi(qmi::QmiArguments),
     #[cfg(feature = "agent")]
@@ -56,6 +58,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Retry(arguments) => ask::retry(&arguments),
         #[cfg(feature = "agent")]
         Command::Reset(arguments) => ask::reset(&arguments),
+        Command::Config(arguments) => config::run(&arguments),
         Command::Qmi(arguments) => qmi::run(&arguments),
         #[cfg(feature = "agent")]
         Command::Spool(arguments) => spool::run(&arguments),

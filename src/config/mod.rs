@@ -24,7 +24,8 @@ pub use interface::{
     Authentication, AuthenticationProtocol, DataPlan, DeviceInterface, Dhcp, InterfaceType, LEGACY_METRIC,
     Lte, ManagementVector, NetworkInterface,
 };
-pub use report::ConfigError;
+pub use quantity::{format_duration, format_size, parse_duration, parse_size};
+pub use report::{ConfigError, Fault};
 pub use secret::Secret;
 pub use section::{
     Agent, Failover, Identifiers, Policy, Privacy, Probe, Recovery, Retry, Router, Sample, Serial, Spool,
