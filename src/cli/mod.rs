@@ -7,6 +7,8 @@ mod ask;
 mod config;
 mod output;
 mod qmi;
+#[cfg(feature = "central")]
+mod sim;
 #[cfg(feature = "agent")]
 mod spool;
 
@@ -33,6 +35,8 @@ enum Command {
     Config(config::ConfigArguments),
     /// Read the QMI protocol.
     Qmi(qmi::QmiArguments),
+    #[cfg(feature = "central")]
+    Sim(sim::SimArguments),
     #[cfg(feature = "agent")]
     Spool(spool::SpoolArguments),
 }
@@ -60,6 +64,8 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Reset(arguments) => ask::reset(&arguments),
         Command::Config(arguments) => config::run(&arguments),
         Command::Qmi(arguments) => qmi::run(&arguments),
+        #[cfg(feature = "central")]
+        Command::Sim(arguments) => sim::run(&arguments),
         #[cfg(feature = "agent")]
         Command::Spool(arguments) => spool::run(&arguments),
     }

@@ -9,6 +9,8 @@
 //!
 //! Everything follows from a seed, a scenario and what clients say; nothing here reads a clock but `port`.
 
+pub mod modem;
+pub mod port;
 pub mod radio;
 pub mod scenario;
 pub mod sysfs;

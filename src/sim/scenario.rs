@@ -85,8 +85,10 @@ pub enum Fault {
         #[serde(default = "yes")]
         indication: bool,
     },
-    /// Sessions stay up and carry nothing.
+    /// The sessions that are up stay so and carry nothing any more; new ones do.
     PdnDead,
+    /// No session carries anything.
+    PathDead,
     /// The modem restarts by itself and comes back as a new USB device.
     Reset,
     /// The preferred firmware image is gone: after the next reset the modem stays in low power.
@@ -135,6 +137,7 @@ impl Fault {
             | Self::LeakClients { .. }
             | Self::PolicyMismatch
             | Self::PdnDead
+            | Self::PathDead
             | Self::AtChatter => true,
             Self::PinRequired
             | Self::HangOnce
