@@ -20,7 +20,7 @@ use nix::errno::Errno;
 use nix::fcntl::OFlag;
 use nix::poll::{PollFd, PollFlags, PollTimeout};
 use tokio::io::unix::AsyncFd;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::UnixStream;
 use tokio::time::{sleep, timeout};
 
@@ -123,10 +123,20 @@ pub struct Port {
     empty_reads: u32,
 }
 
+/// What a simulator or a proxy offers: bytes without bounds between messages.
+trait Stream: AsyncRead + AsyncWrite + Send + Sync + Unpin {}
+impl<S: AsyncRead + AsyncWrite + Send + Sync + Unpin> Stream for S {}
+
+impl std::fmt::Debug for dyn Stream {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Stream")
+    }
+}
+
 #[derive(Debug)]
 enum Line {
     Device(Device),
-    Stream(UnixStream),
+    Stream(Box<dyn Stream>),
 }
 
 impl Port {
@@ -151,10 +161,14 @@ impl Port {
         }
     }
 
-    /// A port over a connected socket: the other end is a modem in memory, or our own proxy.
+    /// A port over something connected: the other end is a modem in memory, or our own proxy.
     #[must_use]
-    pub fn from_stream(path: &Path, stream: UnixStream, shared: bool) -> Self {
-        Self { path: path.to_owned(), line: Line::Stream(stream), shared, empty_reads: 0 }
+    pub fn from_stream(
+        path: &Path,
+        stream: impl AsyncRead + AsyncWrite + Send + Sync + Unpin + 'static,
+        shared: bool,
+    ) -> Self {
+        Self { path: path.to_owned(), line: Line::Stream(Box::new(stream)), shared, empty_reads: 0 }
     }
 
     /// The control port's path, for messages.
@@ -237,7 +251,7 @@ impl Port {
         };
         let kind = fs::metadata(path).map_err(failed)?.file_type();
         let line = if kind.is_socket() {
-            Line::Stream(UnixStream::connect(path).await.map_err(failed)?)
+            Line::Stream(Box::new(UnixStream::connect(path).await.map_err(failed)?))
         } else if kind.is_char_device() {
             Line::Device(Device::open(path).map_err(failed)?)
         } else {

@@ -68,8 +68,8 @@ enum Command {
         patience: Duration,
         answer: oneshot::Sender<Answer>,
     },
-    /// A session is up, or down.
-    Session(IpFamily, Option<StoredSession>),
+    /// A session is up, or down; said back when that is on disk.
+    Session(IpFamily, Option<StoredSession>, oneshot::Sender<()>),
     /// An id of an earlier run is used on.
     Adopt(Service, u8),
     /// An id is void: the modem does not know it.
@@ -205,9 +205,13 @@ impl Qmi {
         let _ = self.commands.send(Command::Forget(service, cid)).await;
     }
 
-    /// Notes the session of a family, so that its client id outlives us; `None` when it is down.
+    /// Notes the session of a family, so that its client id outlives us; `None` when it is down. Returns when it is on disk, for
+    /// we may be killed next.
     pub async fn note_session(&self, family: IpFamily, session: Option<StoredSession>) {
-        let _ = self.commands.send(Command::Session(family, session)).await;
+        let (sender, done) = oneshot::channel();
+        if self.commands.send(Command::Session(family, session, sender)).await.is_ok() {
+            let _ = tokio::time::timeout(GRACE, done).await;
+        }
     }
 
     /// Waits until the task has ended, all ids given back, after every other handle is gone.
@@ -300,10 +304,11 @@ impl Task {
                     Err(TooManyInFlight) => drop(answer.send(Err(Lost::Busy))),
                 }
             }
-            Command::Session(family, session) => {
+            Command::Session(family, session, done) => {
                 self.ids.sessions.retain(|stored| stored.family != family);
                 self.ids.sessions.extend(session);
                 self.ledger.store(&self.ids);
+                let _ = done.send(());
             }
             Command::Adopt(service, cid) => {
                 self.ids.hold(service, cid);
