@@ -82,7 +82,12 @@ fn layout_does_not_change_the_meaning() {
         import(&fs::read_to_string(path).unwrap(), file, Some("kiosk-7")).unwrap().toml
     };
     let flat = read("two-modems-flat.txt");
-    for other in ["two-modems-indented.txt", "two-modems-exit.txt", "two-modems-paths.txt"] {
+    for other in [
+        "two-modems-indented.txt",
+        "two-modems-exit.txt",
+        "two-modems-paths.txt",
+        "two-modems-stray-spaces.txt",
+    ] {
         assert_eq!(read(other), flat, "{other}");
     }
     let config = Config::parse(&flat, "imported").unwrap();

@@ -110,7 +110,7 @@ pub fn import(text: &str, file_name: &str, router: Option<&str>) -> Result<Impor
     let statements = statement::split(text, &mut marks);
     let mut importer = Importer {
         wanted_router: router,
-        indented: statements.iter().any(|statement| statement.indent != statements[0].indent),
+        indented: statements.windows(2).any(|pair| opens_block(&pair[0]) && pair[1].indent > pair[0].indent),
         has_exit: statements.iter().any(|statement| statement.is("exit")),
         marks,
         ..Importer::default()
@@ -445,6 +445,13 @@ impl Importer<'_> {
     fn wrong(&mut self, word: &Word, message: String) {
         self.marks.push(Mark { span: word.span.clone(), message, related: None });
     }
+}
+
+/// Whether the line begins with a block that we know: what follows one tells how the text is laid out.
+fn opens_block(statement: &Statement) -> bool {
+    ["config", "authority", "router", "node", "device-interface", "network-interface"]
+        .iter()
+        .any(|block| statement.is(block))
 }
 
 fn is_lte(level: Level) -> bool {
