@@ -138,7 +138,7 @@ fn kills_and_torn_writes_lose_nothing_without_a_word_and_double_nothing() {
         let what = format!("round {round}, damage {damaged:?}");
         let report = verify(folder.path()).unwrap();
         assert!(damaged.is_some() || report.damage.is_empty(), "{what}: {report:?}");
-        settle(folder.path(), &mut promises, epoch, damaged.is_some(), &what);
+        epoch = Some(settle(folder.path(), &mut promises, epoch, damaged.is_some(), &what));
     }
 }
 
@@ -202,8 +202,9 @@ fn damage(folder: &Path, random: &mut fastrand::Rng) -> String {
     format!("{name} {how} at {at}")
 }
 
-/// Opens what is left and holds it against the promises: each is kept, or its loss is told.
-fn settle(folder: &Path, promises: &mut Promises, before: Option<Epoch>, damaged: bool, what: &str) {
+/// Opens what is left and holds it against the promises: each is kept, or its loss is told. Returns the epoch
+/// that goes on.
+fn settle(folder: &Path, promises: &mut Promises, before: Option<Epoch>, damaged: bool, what: &str) -> Epoch {
     let mut spool = Spool::open(folder, router(), MAX_BYTES).unwrap();
     assert_eq!(spool.fault(), None, "{what}");
     let epoch = spool.depth().epoch.unwrap();
@@ -223,7 +224,7 @@ fn settle(folder: &Path, promises: &mut Promises, before: Option<Epoch>, damaged
             }
         }
     }
-    let Some(before) = before else { return };
+    let before = before.unwrap_or(epoch);
     let same = epoch == before;
     assert!(damaged || same, "{what}: a new epoch without damage");
     let told = |sequence: u64, dropped: &SpoolDropped| {
@@ -248,4 +249,5 @@ fn settle(folder: &Path, promises: &mut Promises, before: Option<Epoch>, damaged
         assert!(here || damaged || excused, "{what}: status {sequence} is lost to a kill: {gone:?}");
     }
     promises.owed.retain(|sequence, _| same && kept.contains_key(sequence));
+    epoch
 }
