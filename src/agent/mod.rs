@@ -5,7 +5,9 @@
 //! its place in the sequence and makes it durable. Nothing in here waits for central.
 
 pub mod config_file;
+pub mod emit;
 pub mod footprint;
+pub mod journal;
 pub mod slots;
 pub mod socket;
 

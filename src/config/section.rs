@@ -314,6 +314,10 @@ impl Default for Upload {
 pub struct Privacy {
     /// How IMEI, IMSI, ICCID and MSISDN appear in events.
     pub identifiers: Identifiers,
+    /// Secret of the fleet that goes into every hash. Without it a hash can be guessed: there are few
+    /// enough identities to try them all.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub salt: Option<Secret>,
 }
 
 /// How IMEI, IMSI, ICCID and MSISDN appear in events.

@@ -823,9 +823,10 @@ pub struct SpoolDropped {
     pub first_sequence: u64,
     /// Last sequence dropped.
     pub last_sequence: u64,
-    /// How many events; those between the two that were kept do not count.
+    /// How many events; those between the two that were kept do not count. 0 where a damaged spool does not
+    /// tell any more.
     pub count: u64,
-    /// Why: `full`, `damaged`, `budget`.
+    /// Why: `full`, `damaged`, `budget`, `refused` (central does not take it).
     pub cause: String,
     /// The epoch they belonged to, where it is not this event's.
     #[serde(default, skip_serializing_if = "Option::is_none")]

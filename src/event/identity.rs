@@ -108,7 +108,7 @@ impl FromStr for Epoch {
 
 /// A place in the contiguous count of one epoch, from 1. On the wire: 20 digits, zero padded, so that the
 /// order of the texts is the order of the numbers (CloudEvents sequence extension).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Sequence(pub u64);
 
 impl fmt::Display for Sequence {

@@ -355,6 +355,15 @@ impl Spool {
         self.on_disk(|_, disk| disk.store.give_up_samples(cause))
     }
 
+    /// Gives up one event, declared with `cause`: central will never take it, and those behind it must not
+    /// wait.
+    ///
+    /// # Errors
+    /// [`SpoolError::Disk`].
+    pub fn give_up(&mut self, sequence: Sequence, cause: &str) -> Result<(), SpoolError> {
+        self.on_disk(|_, disk| disk.store.give_up(sequence, cause))
+    }
+
     /// Remembers `value` (JSON) under `key` across restarts. The least recently written of more than 128 keys
     /// is forgotten.
     ///

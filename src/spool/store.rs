@@ -282,7 +282,7 @@ impl Store {
             }
         }
         if !broken.is_empty() {
-            self.give_up_broken(&broken)?;
+            self.give_up_rows(&broken, "damaged")?;
         }
         Ok(stored)
     }
@@ -312,6 +312,20 @@ impl Store {
             while drop_oldest(&transaction, lane, 256, cause)? > 0 {}
         }
         Ok(transaction.commit()?)
+    }
+
+    /// Drops one event.
+    pub fn give_up(&mut self, sequence: Sequence, cause: &str) -> Result<()> {
+        let lane = self
+            .db
+            .query_row("SELECT lane FROM event WHERE sequence = ?1", [signed(sequence.0)], |row| {
+                row.get::<_, u8>(0)
+            })
+            .optional()?;
+        match lane {
+            Some(lane) => self.give_up_rows(&[(lane.into(), sequence)], cause),
+            None => Ok(()),
+        }
     }
 
     pub fn remember(&mut self, key: &str, value: &str) -> Result<()> {
@@ -359,7 +373,7 @@ impl Store {
         }
         let broken: Vec<_> = rows.broken.iter().map(|broken| (broken.lane, broken.sequence)).collect();
         if !broken.is_empty() {
-            self.give_up_broken(&broken)?;
+            self.give_up_rows(&broken, "damaged")?;
         }
         let missing: Vec<_> = rows.holes.iter().filter(|hole| !hole.declared).collect();
         if !missing.is_empty() {
@@ -382,9 +396,9 @@ impl Store {
         Ok(())
     }
 
-    fn give_up_broken(&mut self, broken: &[(usize, Sequence)]) -> Result<()> {
+    fn give_up_rows(&mut self, rows: &[(usize, Sequence)], cause: &str) -> Result<()> {
         let transaction = self.db.transaction()?;
-        for (lane, sequence) in broken {
+        for (lane, sequence) in rows {
             transaction.execute(
                 &format!("DELETE FROM {} WHERE sequence = ?1", TABLES[*lane]),
                 [signed(sequence.0)],
@@ -394,7 +408,7 @@ impl Store {
                 first_sequence: sequence.0,
                 last_sequence: sequence.0,
                 count: 1,
-                cause: "damaged".into(),
+                cause: cause.to_owned(),
                 of_epoch: None,
             };
             add_gone(&transaction, &dropped)?;
