@@ -49,6 +49,18 @@ pub enum Hold {
     Operator,
 }
 
+/// A family that was refused while the other one is up, and when it may be dialled again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MissingFamily {
+    /// The family.
+    pub family: IpFamily,
+    /// Attempts in a row that failed.
+    pub attempt: u32,
+    /// What is left of the wait; absent when no retry helps.
+    #[serde(default)]
+    pub left_ms: Option<u64>,
+}
+
 /// What is remembered.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Memory {
@@ -76,6 +88,9 @@ pub struct Memory {
     /// The only family that this SIM's network permits.
     #[serde(default)]
     pub permitted_family: Option<IpFamily>,
+    /// The family that is waited for while the other one is up.
+    #[serde(default)]
+    pub missing: Option<MissingFamily>,
     /// Rungs climbed in this outage.
     #[serde(default)]
     pub climbed: Vec<Rung>,
@@ -96,6 +111,9 @@ impl Memory {
     pub fn aged(mut self, elapsed: Duration) -> Self {
         let elapsed_ms = u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX);
         if let Some(Hold::Wait { left_ms, .. }) = &mut self.hold {
+            *left_ms = left_ms.saturating_sub(elapsed_ms);
+        }
+        if let Some(left_ms) = self.missing.as_mut().and_then(|missing| missing.left_ms.as_mut()) {
             *left_ms = left_ms.saturating_sub(elapsed_ms);
         }
         for ago in &mut self.climbed_ms_ago {
@@ -153,6 +171,7 @@ mod tests {
             permitted_family: Some(IpFamily::Ipv4),
             climbed: vec![Rung::Redial, Rung::RadioCycle],
             climbed_ms_ago: vec![1000, 90_000],
+            missing: Some(MissingFamily { family: IpFamily::Ipv6, attempt: 2, left_ms: Some(1) }),
             passing: None,
         };
         Stamped { boot_id: "b1".into(), uptime_ms: 50_000, last_failure_time: None, memory }

@@ -9,6 +9,7 @@
 
 pub mod failure;
 pub mod ladder;
+pub mod machine;
 pub mod memory;
 pub mod retry;
 pub mod status;

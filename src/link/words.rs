@@ -158,6 +158,59 @@ pub enum Input {
     Timeout,
 }
 
+impl Input {
+    /// Whether this is an answer to an operation at all.
+    #[must_use]
+    pub fn is_answer(&self) -> bool {
+        match self {
+            Self::Opened(_)
+            | Self::SimRead(_)
+            | Self::PinVerified(_)
+            | Self::Prepared(_)
+            | Self::RegisterAsked(_)
+            | Self::Connected(_)
+            | Self::Disconnected(_)
+            | Self::CleanedUp(_)
+            | Self::SettingsRead(_)
+            | Self::Recovered(_) => true,
+            Self::Appeared
+            | Self::Vanished
+            | Self::SimChanged(_)
+            | Self::RegistrationChanged(_)
+            | Self::SessionDown { .. }
+            | Self::SettingsChanged
+            | Self::Measured { .. }
+            | Self::ProbeLost
+            | Self::ProbeAnswered
+            | Self::ChannelFault(_)
+            | Self::RetryNow
+            | Self::ResetNow { .. }
+            | Self::ConfigChanged(_)
+            | Self::RecoveryGranted
+            | Self::RecoveryRefused(_)
+            | Self::Timeout => false,
+        }
+    }
+
+    /// Whether this answers `operation`.
+    #[must_use]
+    pub fn answers(&self, operation: &Operation) -> bool {
+        matches!(
+            (self, operation),
+            (Self::Opened(_), Operation::Open)
+                | (Self::SimRead(_), Operation::ReadSim)
+                | (Self::PinVerified(_), Operation::VerifyPin(_))
+                | (Self::Prepared(_), Operation::Prepare(_))
+                | (Self::RegisterAsked(_), Operation::Register)
+                | (Self::Connected(_), Operation::Connect { .. })
+                | (Self::Disconnected(_), Operation::Disconnect)
+                | (Self::CleanedUp(_), Operation::CleanUp)
+                | (Self::SettingsRead(_), Operation::ReadSettings)
+                | (Self::Recovered(_), Operation::Recover(_))
+        )
+    }
+}
+
 /// What the shell must do with the modem. One is in flight at a time, and each is answered by exactly one input,
 /// unless [`Output::Abort`] comes before.
 #[derive(Clone, Debug, PartialEq)]

@@ -41,9 +41,9 @@ struct Boot {
     id: Box<str>,
     /// Counted from 1 in the order in which the boots were first heard of.
     number: u32,
-    /// When it began, by a clock that was set.
+    /// When it began by a clock that was set, and the uptime at which that clock was read: the latest counts.
     #[serde(skip_serializing_if = "Option::is_none", default)]
-    began_ms: Option<i64>,
+    dated: Option<(i64, u64)>,
     /// It began no later than this: the least of receipt minus uptime.
     began_by_ms: i64,
 }
@@ -69,7 +69,9 @@ impl Boots {
         let boot = self.find(&origin.boot_id, began_by_ms);
         boot.began_by_ms = boot.began_by_ms.min(began_by_ms);
         if origin.clock == ClockState::Synced {
-            boot.began_ms = Some(time.timestamp_millis().saturating_sub(uptime_ms));
+            if boot.dated.is_none_or(|(_, uptime_ms)| uptime_ms <= origin.uptime_ms) {
+                boot.dated = Some((time.timestamp_millis().saturating_sub(uptime_ms), origin.uptime_ms));
+            }
             (boot.number, Moment { ms: time.timestamp_millis(), boot: 0 })
         } else {
             (boot.number, Moment { ms: uptime_ms, boot: boot.number })
@@ -83,7 +85,7 @@ impl Boots {
             0 => 0,
             number => {
                 let boot = self.0.iter().find(|boot| boot.number == number)?;
-                boot.began_ms.unwrap_or(boot.began_by_ms)
+                boot.dated.map_or(boot.began_by_ms, |(began_ms, _)| began_ms)
             }
         };
         DateTime::UNIX_EPOCH
@@ -98,7 +100,7 @@ impl Boots {
                 if self.0.len() == Self::KEPT_MAX {
                     self.0.remove(0);
                 }
-                self.0.push(Boot { id: id.into(), number, began_ms: None, began_by_ms });
+                self.0.push(Boot { id: id.into(), number, dated: None, began_by_ms });
                 self.0.len() - 1
             }
         };

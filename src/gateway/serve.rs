@@ -1,0 +1,276 @@
+//! The listener: HTTP or HTTPS, with bounds on connections and on patience.
+
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::{Duration, SystemTime};
+
+use axum_server::accept::{Accept, TcpConfigAcceptor, TcpKeepaliveConfig, TcpSocketConfig};
+use axum_server::tls_rustls::{RustlsAcceptor, RustlsConfig};
+use axum_server::{Handle, Server};
+use futures_util::future::BoxFuture;
+use rustls::server::WebPkiClientVerifier;
+use rustls_pki_types::pem::PemObject as _;
+use rustls_pki_types::{CertificateDer, PrivateKeyDer};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use super::Admission;
+
+/// Connections at the same time; further ones are closed at once. A router keeps one.
+const CONNECTIONS_MAX: usize = 150_000;
+
+/// Time for a new connection to send its first request.
+const FIRST_REQUEST: Duration = Duration::from_secs(15);
+
+/// Time for the headers of a further request, idle time included: longer than a router's pause between two
+/// batches, because a new TLS handshake costs it more bytes than a batch.
+const NEXT_REQUEST: Duration = Duration::from_secs(200);
+
+/// Time for a TLS handshake over a bad radio link.
+const HANDSHAKE: Duration = Duration::from_secs(20);
+
+/// Idle time after which the kernel asks whether the other side still lives. Rarely, for a router pays for
+/// the answer.
+const KEEPALIVE: Duration = Duration::from_secs(600);
+
+/// Time that requests under way get when the server stops.
+const GRACE: Duration = Duration::from_secs(10);
+
+/// The files of HTTPS.
+#[derive(Clone, Debug)]
+pub struct Tls {
+    /// Certificate chain of this server, PEM.
+    pub certificate: PathBuf,
+    /// Its key, PEM.
+    pub key: PathBuf,
+    /// Authority that signs the certificates of routers, PEM. Without it routers need a token.
+    pub client_authority: Option<PathBuf>,
+}
+
+/// Why HTTPS cannot be offered.
+#[derive(Debug, thiserror::Error)]
+pub enum TlsError {
+    /// A file cannot be used.
+    #[error("{}: {detail}", path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        detail: String,
+    },
+    /// Open to everybody on an address that others reach.
+    #[error(
+        "refusing to listen on {0} without knowing who speaks: give tokens or a client authority, \
+         or listen on a loopback address"
+    )]
+    Exposed(SocketAddr),
+    /// The address cannot be had.
+    #[error("cannot listen on {address}: {error}")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// What the system said.
+        error: io::Error,
+    },
+}
+
+/// Takes `address`, unless that would let anybody speak for any router.
+///
+/// # Errors
+/// When `admission` is open and the address is not loopback, or the address cannot be had.
+pub fn listen(address: SocketAddr, admission: &Admission) -> Result<TcpListener, TlsError> {
+    if matches!(admission, Admission::Open) && !address.ip().is_loopback() {
+        return Err(TlsError::Exposed(address));
+    }
+    TcpListener::bind(address).map_err(|error| TlsError::Listen { address, error })
+}
+
+impl Tls {
+    /// Reads the files.
+    ///
+    /// # Errors
+    /// When one of them cannot be used; names it.
+    pub fn load(&self) -> Result<RustlsConfig, TlsError> {
+        Ok(RustlsConfig::from_config(Arc::new(self.read()?)))
+    }
+
+    /// Reads the files again, once in a while. Files that cannot be used change nothing.
+    pub(super) fn refresh(&self, config: &RustlsConfig) {
+        let recent = |path: &Path| {
+            let modified = std::fs::metadata(path).and_then(|metadata| metadata.modified());
+            modified.is_ok_and(|modified| {
+                SystemTime::now().duration_since(modified).is_ok_and(|age| age < RECENT)
+            })
+        };
+        if ![Some(&self.certificate), Some(&self.key), self.client_authority.as_ref()]
+            .into_iter()
+            .flatten()
+            .any(|path| recent(path))
+        {
+            return;
+        }
+        match self.read() {
+            Ok(fresh) => config.reload_from_config(Arc::new(fresh)),
+            Err(error) => tracing::warn!(%error, "certificates not read again, the old ones stay in force"),
+        }
+    }
+
+    fn read(&self) -> Result<rustls::ServerConfig, TlsError> {
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let versions = rustls::ServerConfig::builder_with_provider(Arc::clone(&provider))
+            .with_safe_default_protocol_versions()
+            .map_err(|error| told(&self.certificate, error))?;
+        let clients = match &self.client_authority {
+            None => versions.with_no_client_auth(),
+            Some(path) => {
+                let mut roots = rustls::RootCertStore::empty();
+                for certificate in certificates(path)? {
+                    roots.add(certificate).map_err(|error| told(path, error))?;
+                }
+                let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider)
+                    .allow_unauthenticated()
+                    .build()
+                    .map_err(|error| told(path, error))?;
+                versions.with_client_cert_verifier(verifier)
+            }
+        };
+        let key = PrivateKeyDer::from_pem_file(&self.key).map_err(|error| told(&self.key, error))?;
+        let mut config = clients
+            .with_single_cert(certificates(&self.certificate)?, key)
+            .map_err(|error| told(&self.certificate, error))?;
+        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+        Ok(config)
+    }
+}
+
+/// A file changed less long ago than this is read again at each look; looks are more frequent.
+const RECENT: Duration = Duration::from_secs(60);
+
+fn told(path: &Path, error: impl std::fmt::Display) -> TlsError {
+    TlsError::File { path: path.into(), detail: error.to_string() }
+}
+
+fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+    let certificates: Vec<_> =
+        CertificateDer::pem_file_iter(path).and_then(Iterator::collect).map_err(|error| told(path, error))?;
+    if certificates.is_empty() { Err(told(path, "no certificate in it")) } else { Ok(certificates) }
+}
+
+/// Serves `app` until `stop` resolves, then lets requests under way finish.
+///
+/// # Errors
+/// When the listener fails.
+pub async fn serve(
+    listener: TcpListener,
+    tls: Option<RustlsConfig>,
+    app: axum::Router,
+    stop: impl Future<Output = ()> + Send + 'static,
+) -> io::Result<()> {
+    let handle = Handle::new();
+    let stopping = handle.clone();
+    let watch = tokio::spawn(async move {
+        stop.await;
+        stopping.graceful_shutdown(Some(GRACE));
+    });
+    let counted = Counted::new();
+    let server = patient(axum_server::from_tcp(listener)?).handle(handle);
+    let service = app.into_make_service();
+    let outcome = match tls {
+        None => server.acceptor(counted).serve(service).await,
+        Some(config) => {
+            let acceptor = RustlsAcceptor::new(config).handshake_timeout(HANDSHAKE).acceptor(counted);
+            server.acceptor(acceptor).serve(service).await
+        }
+    };
+    watch.abort();
+    outcome
+}
+
+fn patient(server: Server<SocketAddr>) -> Server<SocketAddr> {
+    let mut server = server.first_request_timeout(FIRST_REQUEST);
+    server.http_builder().http1().header_read_timeout(NEXT_REQUEST);
+    server.http_builder().http2().max_concurrent_streams(16);
+    server
+}
+
+/// Sets socket options and refuses connections beyond [`CONNECTIONS_MAX`].
+#[derive(Clone)]
+struct Counted {
+    options: TcpConfigAcceptor,
+    places: Arc<Semaphore>,
+}
+
+impl Counted {
+    fn new() -> Self {
+        let keepalive = TcpKeepaliveConfig::new().time(KEEPALIVE);
+        let options = TcpConfigAcceptor::new(TcpSocketConfig::new().nodelay(true).keepalive(keepalive));
+        Self { options, places: Arc::new(Semaphore::new(CONNECTIONS_MAX)) }
+    }
+}
+
+impl<S: Send + 'static> Accept<TcpStream, S> for Counted {
+    type Stream = CountedStream;
+    type Service = S;
+    type Future = BoxFuture<'static, io::Result<(CountedStream, S)>>;
+
+    fn accept(&self, stream: TcpStream, service: S) -> Self::Future {
+        let place = Arc::clone(&self.places).try_acquire_owned();
+        let accepted = self.options.accept(stream, service);
+        Box::pin(async move {
+            let place = place.map_err(|_| io::Error::other("too many connections"))?;
+            let (stream, service) = accepted.await?;
+            Ok((CountedStream { stream, _place: place }, service))
+        })
+    }
+}
+
+/// A connection that gives its place back when it ends.
+struct CountedStream {
+    stream: TcpStream,
+    _place: OwnedSemaphorePermit,
+}
+
+impl AsyncRead for CountedStream {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_read(context, buffer)
+    }
+}
+
+impl AsyncWrite for CountedStream {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(context, bytes)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write_vectored(context, slices)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(context)
+    }
+}
