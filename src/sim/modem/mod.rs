@@ -53,6 +53,9 @@ use crate::qmi::{Frame, FrameError, Kind, ProtocolError, Service, VerboseCallEnd
 /// Frames and lines that may wait to be taken. When more come, the oldest are lost, as in the kernel's buffer.
 pub const MAX_OUTPUTS: usize = 1024;
 
+/// Length of the trace that a modem without one replays.
+const DEFAULT_TRACE: Duration = Duration::from_secs(20 * 60);
+
 /// What a modem is made from.
 #[derive(Debug, Clone, Default)]
 pub struct Settings {
@@ -138,8 +141,8 @@ impl Modem {
         let seed = settings.seed;
         let spec = &settings.scenario.modem;
         let identity = Identity::new(spec, seed);
-        let hour = Duration::from_secs(3600);
-        let trace = settings.trace.clone().unwrap_or_else(|| radio::generate(seed, Motion::Static, hour));
+        let indoors = || radio::generate(seed, Motion::Static, DEFAULT_TRACE);
+        let trace = settings.trace.clone().unwrap_or_else(indoors);
         let mut modem = Self {
             schedule: Schedule::new(settings.scenario.steps.clone(), seed),
             conditions: Conditions::default(),
