@@ -83,7 +83,7 @@ struct Shared {
     incoming: Mutex<Incoming>,
     start: Instant,
     nudge: Notify,
-    present: watch::Sender<bool>,
+    device: watch::Sender<Option<u16>>,
 }
 
 /// Streams handed in, not yet taken by the task.
@@ -107,7 +107,7 @@ impl SimModem {
             incoming: Mutex::default(),
             start: Instant::now(),
             nudge: Notify::new(),
-            present: watch::Sender::new(true),
+            device: watch::Sender::new(None),
         });
         let mut ports = Ports { shared: shared.clone(), publish, control: None, at: None, links: Vec::new() };
         ports.appear()?;
@@ -195,10 +195,10 @@ impl SimModem {
         self.shared.now()
     }
 
-    /// Whether the device is on the bus, and each change of that.
+    /// The USB device number while the ports are there, and each change of that: another one after a restart.
     #[must_use]
-    pub fn presence(&self) -> watch::Receiver<bool> {
-        self.shared.present.subscribe()
+    pub fn device(&self) -> watch::Receiver<Option<u16>> {
+        self.shared.device.subscribe()
     }
 
     fn act<T>(&self, act: impl FnOnce(&mut Modem, Duration) -> T) -> T {
@@ -281,9 +281,6 @@ impl Ports {
             outputs.extend(std::iter::from_fn(|| modem.poll_output()));
             modem.next_deadline()
         };
-        let incoming = std::mem::take(&mut *lock(&self.shared.incoming));
-        self.control = incoming.control.or(self.control.take());
-        self.at = incoming.at.or(self.at.take());
         for output in outputs {
             match output {
                 Output::Qmi(frame) => self.control.as_mut().map_or((), |line| line.put(frame)),
@@ -296,18 +293,24 @@ impl Ports {
                 }
             }
         }
+        let incoming = std::mem::take(&mut *lock(&self.shared.incoming));
+        if self.shared.device.borrow().is_some() {
+            self.control = incoming.control.or(self.control.take());
+            self.at = incoming.at.or(self.at.take());
+        }
         deadline
     }
 
     fn appear(&mut self) -> io::Result<()> {
+        let number = lock(&self.shared.modem).device_number();
         let (control, at) = match &mut self.publish {
             Publish::Memory => {
-                self.shared.present.send_replace(true);
+                self.shared.device.send_replace(Some(number));
                 return Ok(());
             }
             Publish::Links { control, at } => (control.clone(), at.clone()),
             Publish::Tree { tree, place } => {
-                place.device = lock(&self.shared.modem).device_number();
+                place.device = number;
                 tree.plug(place)?;
                 (tree.control_path(place), tree.at_path(place))
             }
@@ -317,7 +320,7 @@ impl Ports {
             self.links.push(Link::create(&name, path)?);
             *line = Some(Line::new(master));
         }
-        self.shared.present.send_replace(true);
+        self.shared.device.send_replace(Some(number));
         Ok(())
     }
 
@@ -329,7 +332,7 @@ impl Ports {
         {
             tracing::error!(%error, "a simulated modem cannot be pulled out");
         }
-        self.shared.present.send_replace(false);
+        self.shared.device.send_replace(None);
     }
 }
 
@@ -554,7 +557,7 @@ mod tests {
         sim.begin(&Fault::Reset);
         assert_eq!(port.read(&mut [0; 64]).await.unwrap(), 0);
         assert_eq!(sim.open_control().unwrap_err().kind(), io::ErrorKind::NotFound);
-        sim.presence().wait_for(|present| *present).await.unwrap();
+        sim.device().wait_for(|device| *device == Some(3)).await.unwrap();
         assert_eq!(model(&mut sim.open_control().unwrap()).await, "MC7455");
     }
 

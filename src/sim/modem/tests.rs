@@ -95,12 +95,12 @@ impl Bench {
     }
 
     fn client(&mut self, service: Service) -> u8 {
-        self.ask(0, &ctl::AllocateCid { service }).ok().expect("an id is free").allocation_info.cid
+        self.ask(0, &ctl::AllocateCid { service }).expect("an id is free").allocation_info.cid
     }
 
     fn connect(&mut self, client: u8) -> u32 {
         let request = wds::StartNetwork { apn: Some("broadband".to_owned()), ..Default::default() };
-        self.ask(client, &request).ok().expect("the network takes us").packet_data_handle
+        self.ask(client, &request).expect("the network takes us").packet_data_handle
     }
 
     fn call_failure(&mut self, client: u8) -> (u16, i16) {
@@ -125,12 +125,12 @@ impl Bench {
     }
 
     fn registration(&mut self, client: u8) -> RegistrationState {
-        self.ask(client, &nas::GetServingSystem {}).ok().unwrap().serving_system.registration_state
+        self.ask(client, &nas::GetServingSystem {}).unwrap().serving_system.registration_state
     }
 
     fn bytes(&mut self, client: u8) -> (u64, u64) {
         let mask = PacketStatisticsMaskFlag(0x3ff);
-        let answer = self.ask(client, &wds::GetPacketStatistics { mask }).ok().unwrap();
+        let answer = self.ask(client, &wds::GetPacketStatistics { mask }).unwrap();
         (answer.tx_bytes_ok.unwrap(), answer.rx_bytes_ok.unwrap())
     }
 
@@ -290,7 +290,7 @@ fn registration_follows_faults_and_tells_those_who_asked() {
         }),
         ..Default::default()
     };
-    bench.ask(nas, &register).ok().unwrap();
+    bench.ask(nas, &register).unwrap();
     assert_eq!(bench.registration(silent), RegistrationState::Registered);
     let reject = Fault::RegistrationReject { cause: 11 };
     bench.begin(&reject);
@@ -299,7 +299,7 @@ fn registration_follows_faults_and_tells_those_who_asked() {
     let told = bench.indications::<nas::NetworkReject>();
     assert_eq!(told.len(), 1);
     assert_eq!((told[0].0, told[0].1.reject_cause), (nas, crate::qmi::RejectCause::PlmnNotAllowed));
-    let info = bench.ask(nas, &nas::GetSystemInfo {}).ok().unwrap().lte_system_info_v2.unwrap();
+    let info = bench.ask(nas, &nas::GetSystemInfo {}).unwrap().lte_system_info_v2.unwrap();
     assert_eq!(info.reject.unwrap().cause, crate::qmi::RejectCause::PlmnNotAllowed);
     let states: Vec<_> = bench.indications::<nas::ServingSystem>();
     assert!(states.iter().all(|(client, _)| *client == nas));
@@ -308,7 +308,7 @@ fn registration_follows_faults_and_tells_those_who_asked() {
     assert_eq!(bench.registration(nas), RegistrationState::Registered);
     bench.begin(&Fault::NoService);
     assert_eq!(bench.registration(nas), RegistrationState::NotRegisteredSearching);
-    assert_eq!(bench.ask(nas, &nas::GetSignalInfo {}).ok().unwrap(), nas::SignalInfo::default());
+    assert_eq!(bench.ask(nas, &nas::GetSignalInfo {}).unwrap(), nas::SignalInfo::default());
 }
 
 #[test]
@@ -324,8 +324,8 @@ fn a_signal_is_told_only_when_it_crosses_a_threshold() {
     bench.pass(1000);
     let nas = bench.client(Service::Nas);
     let config = nas::ConfigSignalInfo { rsrp_threshold: Some(vec![-90]), ..Default::default() };
-    bench.ask(nas, &config).ok().unwrap();
-    bench.ask(nas, &nas::RegisterIndications { signal_info: Some(true), ..Default::default() }).ok().unwrap();
+    bench.ask(nas, &config).unwrap();
+    bench.ask(nas, &nas::RegisterIndications { signal_info: Some(true), ..Default::default() }).unwrap();
     bench.pass(45_000);
     let told: Vec<_> = bench.indications::<nas::SignalInfo>();
     let powers: Vec<_> =
@@ -339,7 +339,7 @@ fn a_pulled_card_ends_everything_and_a_returned_one_brings_it_back() {
     let (wds, uim, nas) =
         (bench.client(Service::Wds), bench.client(Service::Uim), bench.client(Service::Nas));
     let mask = uim::EventRegistrationFlag::CARD_STATUS | uim::EventRegistrationFlag::PHYSICAL_SLOT_STATUS;
-    bench.ask(uim, &uim::RegisterEvents { event_registration_mask: mask }).ok().unwrap();
+    bench.ask(uim, &uim::RegisterEvents { event_registration_mask: mask }).unwrap();
     bench.connect(wds);
     bench.begin(&Fault::SimAbsent);
     let status = bench.indications::<uim::CardStatus>().remove(0).1.card_status.unwrap();
@@ -358,7 +358,7 @@ fn a_pin_is_asked_for_after_each_restart() {
     let mut bench = Bench::with(ModemSpec { pin: Some("4711".to_owned()), ..Default::default() }, Vec::new());
     for round in 0..2 {
         let uim = bench.client(Service::Uim);
-        let state = bench.ask(uim, &uim::GetCardStatus {}).ok().unwrap().card_status.unwrap();
+        let state = bench.ask(uim, &uim::GetCardStatus {}).unwrap().card_status.unwrap();
         let application = &state.cards[0].applications[0];
         assert_eq!(application.state, CardApplicationState::Pin1OrUpinPinRequired, "{round}");
         let verify = |code: &str| uim::VerifyPin {
@@ -411,7 +411,7 @@ fn a_lost_image_keeps_the_radio_off_until_a_stored_one_is_preferred() {
     let dms = bench.client(Service::Dms);
     let online = dms::SetOperatingMode { mode: OperatingMode::Online };
     assert_eq!(bench.error(dms, &online), ProtocolError::InvalidTransition);
-    let lists = bench.ask(dms, &dms::ListStoredImages {}).ok().unwrap().list;
+    let lists = bench.ask(dms, &dms::ListStoredImages {}).unwrap().list;
     let pri = &lists[1].images[0];
     let image = dms::FirmwareImage {
         image_type: dms::FirmwareImageType::Pri,
@@ -419,7 +419,7 @@ fn a_lost_image_keeps_the_radio_off_until_a_stored_one_is_preferred() {
         build_id: pri.build_id.clone(),
     };
     let prefer = dms::SetFirmwarePreference { list: vec![image], ..Default::default() };
-    assert_eq!(bench.ask(dms, &prefer).ok().unwrap().image_download_list, []);
+    assert_eq!(bench.ask(dms, &prefer).unwrap().image_download_list, []);
     bench.at("AT!RESET");
     bench.pass(10_000);
     assert_eq!(bench.modem.operating_mode(), OperatingMode::Online);
@@ -445,7 +445,7 @@ fn faults_of_the_control_port_and_of_sessions_do_what_they_say() {
     assert_eq!(bench.error(wds, &stop), ProtocolError::None);
     bench.begin(&Fault::PolicyMismatch);
     assert_eq!(bench.error(wds, &wds::StartNetwork::default()), ProtocolError::PolicyMismatch);
-    bench.ask(0, &ctl::Sync {}).ok().unwrap();
+    bench.ask(0, &ctl::Sync {}).unwrap();
     let wds = bench.client(Service::Wds);
     bench.connect(wds);
     bench.frames.clear();
@@ -474,7 +474,7 @@ fn autoconnect_takes_the_session_first() {
     let mut bench = Bench::new();
     let wds = bench.client(Service::Wds);
     let on = wds::SetAutoconnectSettings { status: wds::AutoconnectSetting::Enabled, roaming: None };
-    bench.ask(wds, &on).ok().unwrap();
+    bench.ask(wds, &on).unwrap();
     bench.pass(1000);
     assert_eq!(bench.modem.sessions()[0].client, None);
     assert_eq!(bench.error(wds, &wds::StartNetwork::default()), ProtocolError::NoEffect);
