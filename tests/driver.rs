@@ -428,7 +428,7 @@ async fn a_modem_that_leaves_the_bus_ends_everything_at_once() {
     assert!(matches!(next_or_gone(&mut notices).await, Notice::Gone(_)));
     assert!(matches!(driver.signal().await, Err(DriverError::Gone(_))));
     drop(driver);
-    bench.sim.presence().wait_for(|present| *present).await.unwrap();
+    bench.sim.device().wait_for(Option::is_some).await.unwrap();
     let mut again = bench.slot.clone();
     again.device += 1;
     let port = Port::from_stream(&again.control, bench.sim.open_control().unwrap(), false);

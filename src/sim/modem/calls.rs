@@ -305,6 +305,13 @@ impl Modem {
                 continue;
             }
             match self.obstacle(pending.family, &pending.apn) {
+                // Somebody else's came up meanwhile.
+                _ if self.calls.session(pending.family).is_some() => {
+                    self.calls.conclude(pending.attempt, Outcome::Refused(ProtocolError::NoEffect));
+                    if let Some(frame) = &pending.frame {
+                        self.refuse(frame, ProtocolError::NoEffect);
+                    }
+                }
                 Some(reason) => self.call_failed(&pending, reason),
                 None => self.connect(pending),
             }
@@ -399,9 +406,9 @@ impl Modem {
         self.pace_sessions();
     }
 
-    /// A session that nobody owns appears.
+    /// A session that nobody owns appears, if one can be.
     pub(super) fn adopt_stale_session(&mut self) {
-        if self.calls.session(Family::V4).is_none() {
+        if self.is_attached() && self.calls.session(Family::V4).is_none() {
             self.open_session(Family::V4, None, String::new());
         }
     }

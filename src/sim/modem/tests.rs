@@ -618,11 +618,8 @@ fn live(seed: u64, acts: &[Act]) -> Vec<Output> {
             modem.sessions().iter().map(|session| session.family).collect();
         assert_eq!(families.len(), modem.sessions().len(), "two sessions of one family");
         assert!(modem.clients().of(Service::Nas).len() <= MAX_NAS_CLIENTS.into());
-        assert!(
-            modem.sessions().is_empty()
-                || modem.card().condition() == CardCondition::Ready
-                || modem.is_present()
-        );
+        let registered = modem.registration() == Registration::Registered && modem.is_present();
+        assert!(modem.sessions().is_empty() || registered, "a session without a network");
     }
     for output in &out {
         if let Output::Qmi(bytes) = output {
