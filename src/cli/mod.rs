@@ -5,13 +5,27 @@ mod agent;
 #[cfg(feature = "agent")]
 mod ask;
 mod config;
+#[cfg(feature = "agent")]
+mod direct;
+#[cfg(feature = "agent")]
+mod discover;
+#[cfg(feature = "agent")]
+mod lte_image_preference;
+#[cfg(feature = "agent")]
+mod lte_info;
+#[cfg(feature = "agent")]
+mod lte_state;
 mod output;
 mod qmi;
+#[cfg(feature = "agent")]
+mod serial_command;
 #[cfg(feature = "central")]
 mod sim;
 #[cfg(feature = "agent")]
 mod spool;
 
+use std::ffi::OsString;
+use std::path::Path;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -33,6 +47,17 @@ enum Command {
     #[cfg(feature = "agent")]
     Reset(ask::ResetArguments),
     Config(config::ConfigArguments),
+    #[cfg(feature = "agent")]
+    Discover(discover::DiscoverArguments),
+    #[cfg(feature = "agent")]
+    LteImagePreference(lte_image_preference::ImageArguments),
+    #[cfg(feature = "agent")]
+    LteInfo(lte_info::LteInfoArguments),
+    #[cfg(feature = "agent")]
+    LteState(lte_state::LteStateArguments),
+    #[cfg(feature = "agent")]
+    #[command(name = "serial-command")]
+    Serial(serial_command::SerialCommandArguments),
     /// Read the QMI protocol.
     Qmi(qmi::QmiArguments),
     #[cfg(feature = "central")]
@@ -44,7 +69,7 @@ enum Command {
 /// Runs the program and returns its exit code.
 #[must_use]
 pub fn main() -> ExitCode {
-    let arguments = Arguments::parse();
+    let arguments = Arguments::parse_from(arguments(std::env::args_os()));
     match run(arguments.command) {
         Ok(code) => code,
         Err(error) => {
@@ -52,6 +77,20 @@ pub fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// Commands that also go by their own name, through links to the binary.
+const OWN_NAMES: [&str; 4] = ["lte-image-preference", "lte-info", "lte-state", "serial-command"];
+
+/// `lte-state wwan0` is `tandem lte-state wwan0`.
+fn arguments(given: impl Iterator<Item = OsString>) -> Vec<OsString> {
+    let mut arguments: Vec<_> = given.collect();
+    let called =
+        arguments.first().and_then(|name| Path::new(name).file_name()).and_then(|name| name.to_str());
+    if let Some(name) = called.filter(|name| OWN_NAMES.contains(name)) {
+        arguments.insert(1, name.to_owned().into());
+    }
+    arguments
 }
 
 fn run(command: Command) -> anyhow::Result<ExitCode> {
@@ -63,6 +102,16 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         #[cfg(feature = "agent")]
         Command::Reset(arguments) => ask::reset(&arguments),
         Command::Config(arguments) => config::run(&arguments),
+        #[cfg(feature = "agent")]
+        Command::Discover(arguments) => discover::run(&arguments),
+        #[cfg(feature = "agent")]
+        Command::LteImagePreference(arguments) => lte_image_preference::run(&arguments),
+        #[cfg(feature = "agent")]
+        Command::LteInfo(arguments) => lte_info::run(&arguments),
+        #[cfg(feature = "agent")]
+        Command::LteState(arguments) => lte_state::run(&arguments),
+        #[cfg(feature = "agent")]
+        Command::Serial(arguments) => serial_command::run(&arguments),
         Command::Qmi(arguments) => qmi::run(&arguments),
         #[cfg(feature = "central")]
         Command::Sim(arguments) => sim::run(&arguments),

@@ -1,9 +1,17 @@
 //! Client ids and sessions on disk, so that a start after a crash can release the ids and adopt the sessions. Both live in the
 //! modem, not in our process: what a killed agent held stays held until someone names it.
+//!
+//! Whoever works with the list of a modem holds a lock beside it: two processes of ours never take each other's ids for those
+//! of a dead one.
 
 use std::fs;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use nix::errno::Errno;
+use nix::fcntl::{Flock, FlockArg};
+use tokio::time::{Instant, sleep};
 
 use serde::{Deserialize, Serialize};
 
@@ -68,22 +76,53 @@ impl Ids {
     }
 }
 
+/// Pause between two tries for the lock.
+const LOCK_PAUSE: Duration = Duration::from_millis(50);
+
 /// Where the ids of one slot are kept.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Ledger {
     path: Option<PathBuf>,
+    _lock: Option<Flock<fs::File>>,
 }
 
 impl Ledger {
-    /// A file for the slot in `folder`; without one nothing is kept.
+    /// One that keeps nothing.
     #[must_use]
-    pub fn new(folder: Option<&Path>, slot: &Slot) -> Self {
-        let name: String = slot
-            .id
-            .chars()
-            .map(|c| if c.is_ascii_alphanumeric() || ".-".contains(c) { c } else { '_' })
-            .collect();
-        Self { path: folder.map(|folder| folder.join(format!("{name}.ids"))) }
+    pub fn none() -> Self {
+        Self { path: None, _lock: None }
+    }
+
+    /// The list of the slot in `folder`, locked. `None` when another process holds it for longer than `wait`. A folder that
+    /// cannot be written is logged, and nothing is kept.
+    pub async fn lock(folder: &Path, slot: &Slot, wait: Duration) -> Option<Self> {
+        let allowed = |c: char| c.is_ascii_alphanumeric() || ".-".contains(c);
+        let name: String = slot.id.chars().map(|c| if allowed(c) { c } else { '_' }).collect();
+        let (path, lock) = (folder.join(format!("{name}.ids")), folder.join(format!("{name}.lock")));
+        let open = || {
+            fs::create_dir_all(folder)?;
+            fs::File::options().write(true).create(true).truncate(false).open(&lock)
+        };
+        let mut file = match open() {
+            Ok(file) => file,
+            Err(error) => {
+                tracing::warn!(path = %lock.display(), %error, "client ids are not kept for the next start");
+                return Some(Self::none());
+            }
+        };
+        let end = Instant::now() + wait;
+        loop {
+            file = match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
+                Ok(lock) => return Some(Self { path: Some(path), _lock: Some(lock) }),
+                Err((file, Errno::EWOULDBLOCK)) if Instant::now() < end => file,
+                Err((_, Errno::EWOULDBLOCK)) => return None,
+                Err((_, error)) => {
+                    tracing::warn!(path = %lock.display(), %error, "client ids are not kept for the next start");
+                    return Some(Self::none());
+                }
+            };
+            sleep(LOCK_PAUSE).await;
+        }
     }
 
     /// What an earlier run held in this modem. A missing or damaged file, or one of another enumeration,
@@ -118,9 +157,6 @@ impl Ledger {
 }
 
 fn replace(path: &Path, ids: &Ids) -> io::Result<()> {
-    if let Some(folder) = path.parent() {
-        fs::create_dir_all(folder)?;
-    }
     let new = path.with_extension("new");
     fs::File::create(&new)?.write_all(&serde_json::to_vec(ids)?)?;
     fs::rename(&new, path)
@@ -137,11 +173,11 @@ fn remove(path: &Path) -> io::Result<()> {
 mod tests {
     use super::*;
 
-    #[test]
-    fn ids_survive_until_the_modem_restarts() {
+    #[tokio::test]
+    async fn ids_survive_until_the_modem_restarts() {
         let folder = tempfile::tempdir().unwrap();
         let slot = Slot::by_path("wwan0", Path::new("/dev/cdc-wdm0"), Vec::new());
-        let ledger = Ledger::new(Some(folder.path()), &slot);
+        let ledger = Ledger::lock(folder.path(), &slot, Duration::ZERO).await.unwrap();
         assert_eq!(ledger.load(&slot), Ids::of(&slot));
         let mut ids = Ids::of(&slot);
         ids.hold(Service::Dms, 1);
@@ -157,15 +193,31 @@ mod tests {
         assert!(ids.sessions.is_empty());
         ids.let_go(Service::Dms, 1);
         ledger.store(&ids);
-        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0, "nothing held, nothing kept");
+        assert!(!folder.path().join("_dev_cdc-wdm0.ids").exists(), "nothing held, nothing kept");
     }
 
-    #[test]
-    fn a_damaged_list_is_an_empty_one() {
+    #[tokio::test(start_paused = true)]
+    async fn a_list_has_one_owner() {
         let folder = tempfile::tempdir().unwrap();
         let slot = Slot::by_path("wwan0", Path::new("/dev/cdc-wdm0"), Vec::new());
-        let ledger = Ledger::new(Some(folder.path()), &slot);
-        fs::write(folder.path().join("_dev_cdc-wdm0.ids"), b"{\"clients\":[[1,").unwrap();
+        let other = Slot::by_path("wwan1", Path::new("/dev/cdc-wdm1"), Vec::new());
+        let wait = Duration::from_secs(1);
+        let held = Ledger::lock(folder.path(), &slot, wait).await.unwrap();
+        assert!(Ledger::lock(folder.path(), &slot, wait).await.is_none());
+        assert!(Ledger::lock(folder.path(), &other, wait).await.is_some());
+        drop(held);
+        assert!(Ledger::lock(folder.path(), &slot, wait).await.is_some());
+    }
+
+    #[tokio::test]
+    async fn a_damaged_list_is_an_empty_one_and_a_folder_that_cannot_be_is_none() {
+        let folder = tempfile::tempdir().unwrap();
+        let slot = Slot::by_path("wwan0", Path::new("/dev/cdc-wdm0"), Vec::new());
+        let file = folder.path().join("_dev_cdc-wdm0.ids");
+        fs::write(&file, b"{\"clients\":[[1,").unwrap();
+        let ledger = Ledger::lock(folder.path(), &slot, Duration::ZERO).await.unwrap();
         assert_eq!(ledger.load(&slot), Ids::of(&slot));
+        let ledger = Ledger::lock(&file, &slot, Duration::ZERO).await.unwrap();
+        ledger.store(&Ids::of(&slot));
     }
 }

@@ -9,8 +9,10 @@
 pub mod driver;
 pub mod hotplug;
 pub mod ids;
+pub mod image_change;
 pub mod port;
 pub mod proxy;
 pub mod qmi;
+pub mod report;
 pub mod serial;
 pub mod sysfs;

@@ -265,7 +265,8 @@ impl Task {
             }
         };
         tracing::debug!(port = %self.port.path().display(), reason = %text, counts = ?self.client.counts(), "control port closed");
-        // Set before the callers' channels close, so that they find it.
+        // Unlocked before anyone hears of the end and opens anew; told before the callers' channels close.
+        self.ledger = Ledger::none();
         end.send_replace(Some(text));
     }
 

@@ -1,5 +1,7 @@
 //! Folders shaped like a router's `/sys`, with the symbolic links that the kernel makes.
 
+#![allow(dead_code)] // each test file uses its part
+
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};

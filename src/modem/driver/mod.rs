@@ -73,8 +73,10 @@ pub struct OpenOptions {
     pub access: Access,
     /// Our own proxy, for a port opened directly: then other programs can use the modem too.
     pub proxy: Option<Arc<Proxy>>,
-    /// Folder where client ids are kept for the next start.
+    /// Folder where client ids are kept for the next start, and where the slot is locked.
     pub state: Option<PathBuf>,
+    /// How long to wait for another process of ours that has the slot.
+    pub lock_wait: Duration,
     /// The IMEI that the modem must have.
     pub expected_imei: Option<String>,
     /// Families to make WDS clients for.
@@ -89,6 +91,7 @@ impl Default for OpenOptions {
             access: Access::Auto,
             proxy: None,
             state: None,
+            lock_wait: Duration::from_secs(5),
             expected_imei: None,
             families: vec![IpFamily::Ipv4, IpFamily::Ipv6],
             deadlines: Deadlines::default(),
@@ -124,6 +127,7 @@ impl Driver {
     /// # Errors
     /// [`DriverError`]; everything held is given back then.
     pub async fn open(slot: &Slot, options: &OpenOptions) -> Result<(Self, Notices), DriverError> {
+        let ledger = lock(slot, options).await;
         let port = Port::open(&slot.control, &options.access).await?;
         let port = match &options.proxy {
             Some(proxy) if !port.is_shared() => proxy
@@ -131,7 +135,7 @@ impl Driver {
                 .map_err(|error| DriverError::Open(format!("cannot share the port: {error}")))?,
             _ => port,
         };
-        Self::over(port, slot, options).await
+        Self::start(port, slot, options, ledger).await
     }
 
     /// The same over a port that is open already.
@@ -143,8 +147,28 @@ impl Driver {
         slot: &Slot,
         options: &OpenOptions,
     ) -> Result<(Self, Notices), DriverError> {
+        let ledger = lock(slot, options).await;
+        Self::start(port, slot, options, ledger).await
+    }
+
+    async fn start(
+        port: Port,
+        slot: &Slot,
+        options: &OpenOptions,
+        ledger: Option<Ledger>,
+    ) -> Result<(Self, Notices), DriverError> {
         let is_shared = port.is_shared();
-        let ledger = Ledger::new(options.state.as_deref(), slot);
+        let ledger = match ledger {
+            Some(ledger) => ledger,
+            // Beside its owner, as any other program.
+            None if is_shared => Ledger::none(),
+            None => {
+                return Err(DriverError::Open(format!(
+                    "{} is in use by a running agent",
+                    slot.control.display()
+                )));
+            }
+        };
         let earlier = ledger.load(slot);
         let (qmi, indications) = Qmi::start(port, ledger, earlier.clone());
         let opening = Opening { qmi: &qmi, options, is_shared };
@@ -187,6 +211,20 @@ impl Driver {
             firmware: said(self.dms(dms::GetRevision {}).await)?.and_then(|r| told(r.revision)),
             imei: said(self.dms(dms::GetIds {}).await)?.and_then(|r| r.imei).filter(|imei| imei.len() > 1),
         })
+    }
+
+    /// Hardware revision, where the modem tells it.
+    ///
+    /// # Errors
+    /// [`DriverError`] when it does not answer.
+    pub async fn hardware_revision(&self) -> Result<Option<String>, DriverError> {
+        Ok(said(self.dms(dms::GetHardwareRevision {}).await)?.map(|told| told.revision))
+    }
+
+    /// The families that have a client.
+    #[must_use]
+    pub fn families(&self) -> Vec<IpFamily> {
+        self.clients.wds.iter().map(|(family, _)| *family).collect()
     }
 
     /// Runs one AT command on the modem's serial port: locked while it runs, open no longer.
@@ -250,6 +288,13 @@ impl Driver {
         R: Request + Send + 'static,
     {
         exchange(&self.qmi, self.clients.nas, request, self.deadlines.quick).await
+    }
+}
+
+async fn lock(slot: &Slot, options: &OpenOptions) -> Option<Ledger> {
+    match &options.state {
+        Some(folder) => Ledger::lock(folder, slot, options.lock_wait).await,
+        None => Some(Ledger::none()),
     }
 }
 

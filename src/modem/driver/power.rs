@@ -53,6 +53,14 @@ impl Driver {
         Err(DriverError::RadioOff { reason: format!("operating mode {}{reason}", now.mode) })
     }
 
+    /// The operating mode.
+    ///
+    /// # Errors
+    /// [`DriverError`] when the modem does not answer.
+    pub async fn operating_mode(&self) -> Result<OperatingMode, DriverError> {
+        Ok(self.dms(dms::GetOperatingMode {}).await?.mode)
+    }
+
     /// Switches the radio on or off. Off ends every call and the registration.
     ///
     /// # Errors

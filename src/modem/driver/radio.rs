@@ -4,6 +4,7 @@ use super::{Driver, DriverError, said};
 use crate::event::{
     Carrier, CauseSource, Cell, Radio, RegistrationChanged, RegistrationState, Reject, Signal,
 };
+use crate::qmi::dms;
 use crate::qmi::layout::Coded as _;
 use crate::qmi::nas::{self, RadioInterface, ServiceStatus};
 
@@ -54,6 +55,19 @@ impl Driver {
         let mut cell = cell_of(&system);
         cell.band = self.band().await?;
         Ok(Reading { radio, signal, cell })
+    }
+
+    /// LTE bands and NR bands that the modem can use.
+    ///
+    /// # Errors
+    /// [`DriverError`] when the modem does not answer.
+    pub async fn bands(&self) -> Result<(Vec<u16>, Vec<u16>), DriverError> {
+        let Some(told) = said(self.dms(dms::GetBandCapabilities {}).await)? else {
+            return Ok(Default::default());
+        };
+        let of_mask = || crate::qmi::band::bands(&[told.lte_band_capability.unwrap_or(0)]);
+        let lte = told.extended_lte_band_capability.clone().unwrap_or_else(of_mask);
+        Ok((lte, told.nr5g_band_capability.unwrap_or_default()))
     }
 
     async fn band(&self) -> Result<Option<u16>, DriverError> {

@@ -1,0 +1,145 @@
+//! `lte-image-preference`: which firmware images a modem stores and prefers, and the change of carrier as a transaction.
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+
+use super::direct::{Direct, block_on};
+use super::output;
+use crate::event::ImageChanged;
+use crate::modem::driver::{ImageKind, Images};
+use crate::modem::image_change;
+
+/// Show or change the firmware image that an LTE modem prefers.
+#[derive(clap::Args)]
+pub struct ImageArguments {
+    /// Network interface, such as wwp0s21u1i8.
+    #[arg(long)]
+    interface: String,
+    /// Print JSON.
+    #[arg(long, global = true)]
+    json: bool,
+    #[command(subcommand)]
+    action: Action,
+    #[command(flatten)]
+    direct: Direct,
+}
+
+#[derive(clap::Subcommand)]
+enum Action {
+    /// List stored, preferred and running images.
+    Get,
+    /// Make a stored carrier's image run. The modem restarts; what does not take is taken back.
+    Set {
+        /// Carrier, such as ATT, VERIZON or GENERIC.
+        carrier: String,
+        /// Even when this is the only way out of the router.
+        #[arg(long)]
+        force: bool,
+    },
+}
+
+/// Runs `lte-image-preference`. Exit status 1 when the image was not changed.
+///
+/// # Errors
+/// No such modem, the image is not stored, or it is the last working link.
+pub fn run(arguments: &ImageArguments) -> anyhow::Result<ExitCode> {
+    match &arguments.action {
+        Action::Get => get(arguments),
+        Action::Set { carrier, force } => set(arguments, carrier, *force),
+    }
+}
+
+fn get(arguments: &ImageArguments) -> anyhow::Result<ExitCode> {
+    let slot = arguments.direct.find(&arguments.interface);
+    let slot = slot.with_context(|| arguments.direct.missing(&arguments.interface))?;
+    let options = arguments.direct.options();
+    let images = block_on(async { Ok(image_change::read(&slot, &options).await?) })?;
+    let text = if arguments.json { serde_json::to_string_pretty(&images)? } else { listing(&images) };
+    output::print(&text)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn set(arguments: &ImageArguments, carrier: &str, force: bool) -> anyhow::Result<ExitCode> {
+    if !force && !has_other_way_out(Path::new("/proc/net/route"), &arguments.interface) {
+        anyhow::bail!(
+            "{} may be the only way out of this router, and its modem restarts: use --force",
+            arguments.interface
+        );
+    }
+    let direct = &arguments.direct;
+    direct.find(&arguments.interface).with_context(|| direct.missing(&arguments.interface))?;
+    let options = direct.options();
+    let change = image_change::change(carrier, &options, || direct.find(&arguments.interface));
+    let changed = block_on(async { Ok(change.await?) })?;
+    let text = if arguments.json { serde_json::to_string_pretty(&changed)? } else { told(&changed) };
+    output::print(&text)?;
+    let good = matches!(changed.result.as_str(), "changed" | "unchanged");
+    Ok(if good { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn listing(images: &Images) -> String {
+    let mut lines = vec!["stored images:".to_owned()];
+    for image in &images.stored {
+        let kind = match image.kind {
+            ImageKind::Modem => "modem",
+            ImageKind::Carrier => "carrier",
+        };
+        let marks = match (image.running, image.preferred) {
+            (true, true) => "  (running, preferred)",
+            (true, false) => "  (running)",
+            (false, true) => "  (preferred)",
+            (false, false) => "",
+        };
+        lines.push(format!("  {kind:<8}{}  {}{marks}", image.build, image.unique_id));
+    }
+    let shown = |build: &Option<String>| build.clone().unwrap_or_else(|| "none".to_owned());
+    lines.push("preferred images:".to_owned());
+    lines.push(format!("  modem   {}", shown(&images.preferred.firmware)));
+    lines.push(format!("  carrier {}", shown(&images.preferred.carrier)));
+    lines.join("\n")
+}
+
+fn told(changed: &ImageChanged) -> String {
+    let shown = |build: &Option<String>| build.clone().unwrap_or_else(|| "unknown".to_owned());
+    let (before, after) = (shown(&changed.before.carrier), shown(&changed.after.carrier));
+    let cause = changed.cause.as_ref().map_or_else(String::new, |cause| format!(": {cause}"));
+    match changed.result.as_str() {
+        "unchanged" => format!("{after} runs already"),
+        "changed" => format!("changed from {before} to {after}"),
+        result => format!("{result} to {after}{cause}"),
+    }
+}
+
+/// Whether a default route leads out by another interface than `interface`.
+fn has_other_way_out(routes: &Path, interface: &str) -> bool {
+    let text = std::fs::read_to_string(routes).unwrap_or_default();
+    text.lines().skip(1).any(|line| {
+        let mut fields = line.split_whitespace();
+        let (device, destination) = (fields.next(), fields.next());
+        let mask = fields.nth(5);
+        device.is_some_and(|device| device != interface)
+            && (destination, mask) == (Some("00000000"), Some("00000000"))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_default_route_of_another_interface_is_another_way_out() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("route");
+        let head = "Iface\tDestination\tGateway\tFlags\tRefCnt\tUse\tMetric\tMask\tMTU\tWindow\tIRTT\n";
+        let check = |rows: &str| {
+            std::fs::write(&file, format!("{head}{rows}")).unwrap();
+            has_other_way_out(&file, "wwan0")
+        };
+        assert!(!check("wwan0\t00000000\t00000000\t0001\t0\t0\t300\t00000000\t0\t0\t0\n"));
+        assert!(!check("eth0\t0001A8C0\t00000000\t0001\t0\t0\t0\t00FFFFFF\t0\t0\t0\n"));
+        assert!(check("eth0\t00000000\t0101A8C0\t0003\t0\t0\t100\t00000000\t0\t0\t0\n"));
+        assert!(!check(""));
+    }
+}
