@@ -595,6 +595,32 @@ mod tests {
         }
     }
 
+    #[tokio::test]
+    async fn in_a_tree_a_restart_is_another_device_at_the_same_place() {
+        let folder = tempfile::tempdir().unwrap();
+        let tree = Tree::create(folder.path()).unwrap();
+        let place = Place::of(0);
+        let scenario = crate::sim::scenario::Scenario::parse("[modem]\nrestart-ms = 20\n").unwrap();
+        let settings = Settings { scenario, ..Settings::default() };
+        let sim =
+            SimModem::spawn(settings, Publish::Tree { tree: tree.clone(), place: place.clone() }).unwrap();
+        let devices = tree.sys().join("bus/usb/devices/1-1/devnum");
+        let number = || std::fs::read_to_string(&devices).ok();
+        assert_eq!(number().as_deref(), Some("2\n"));
+        assert!(tree.control_path(&place).exists() && tree.at_path(&place).exists());
+        sim.begin(&Fault::Reset);
+        let mut device = sim.device();
+        device.wait_for(Option::is_none).await.unwrap();
+        assert!(number().is_none() && !tree.control_path(&place).is_symlink());
+        device.wait_for(|device| *device == Some(3)).await.unwrap();
+        assert_eq!(number().as_deref(), Some("3\n"));
+        assert!(tree.control_path(&place).exists());
+        drop(sim);
+        while devices.exists() {
+            tokio::task::yield_now().await;
+        }
+    }
+
     proptest! {
         #[test]
         fn frames_are_found_however_the_bytes_are_cut(cuts in proptest::collection::vec(1_usize..20, 1..60)) {
