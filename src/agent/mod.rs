@@ -10,6 +10,7 @@ pub mod footprint;
 pub mod journal;
 pub mod slots;
 pub mod socket;
+pub mod upload;
 
 use crate::event::Body;
 

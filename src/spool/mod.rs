@@ -172,8 +172,12 @@ pub struct Stored {
 pub struct Batch {
     /// The life they belong to.
     pub epoch: Epoch,
+    /// Everything up to here is acknowledged or was asked not to be read.
+    pub after: Sequence,
     /// The events; empty when there are none.
     pub events: Vec<Stored>,
+    /// Whether more events lie behind the last one.
+    pub more: bool,
 }
 
 /// How full the spool is.
@@ -321,8 +325,10 @@ impl Spool {
     pub fn read(&mut self, after: Sequence, max_bytes: usize) -> Result<Batch, SpoolError> {
         self.flush()?;
         self.on_disk(|_, disk| {
+            let after = after.max(Sequence(disk.store.progress().acknowledged));
             let events = disk.store.read(after, max_bytes)?;
-            Ok(Batch { epoch: disk.store.epoch(), events })
+            let more = events.last().is_some_and(|last| last.sequence < disk.store.last());
+            Ok(Batch { epoch: disk.store.epoch(), after, events, more })
         })
     }
 
