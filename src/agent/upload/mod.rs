@@ -30,7 +30,7 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until, timeout};
 
 pub use meter::Meter;
-pub use wire::{Answer, Wire, WireError};
+pub use wire::{Answer, Deadlines, Wire, WireError};
 
 use super::emit::Reading;
 use super::journal::{Journal, JournalError};
@@ -70,11 +70,12 @@ pub struct Progress {
 /// When `options` names files that cannot be used. Nothing that central or the network does ends it.
 pub async fn run(
     options: &Upload,
+    deadlines: Deadlines,
     journal: Journal,
     progress: watch::Sender<Progress>,
     mut stop: watch::Receiver<bool>,
 ) -> anyhow::Result<()> {
-    let mut uploader = Uploader::new(options, journal, progress).await?;
+    let mut uploader = Uploader::new(options, deadlines, journal, progress).await?;
     let mut written = uploader.journal.status_written();
     loop {
         let due = Instant::from_std(uploader.pace.next());
@@ -115,13 +116,18 @@ struct Uploader {
 impl Uploader {
     async fn new(
         options: &Upload,
+        deadlines: Deadlines,
         journal: Journal,
         progress: watch::Sender<Progress>,
     ) -> anyhow::Result<Self> {
         let meter = Arc::new(Meter::default());
-        let wire = Wire::new(options, Arc::clone(&meter))?;
+        let wire = Wire::new(options, deadlines, Arc::clone(&meter))?;
         let usage = journal.recall(USAGE_KEY).await.and_then(|usage| serde_json::from_str(&usage).ok());
         let budget = Budget::new(options.monthly_budget_bytes, usage.unwrap_or_default());
+        progress.send_modify(|progress| {
+            progress.usage = budget.usage().clone();
+            progress.stage = budget.stage();
+        });
         let pace = Pace::new(options.batch_interval, Instant::now().into_std());
         Ok(Self { journal, wire, meter, pace, interval: options.batch_interval, budget, progress })
     }

@@ -28,13 +28,24 @@ use crate::event::{BATCH_MEDIA_TYPE, SPAN_HEADER, Span};
 
 /// An acknowledgement takes 70 bytes, a problem document a few hundred.
 const ANSWER_MAX_BYTES: usize = 16 * 1024;
-/// Name look-up, TCP and TLS together.
-const CONNECT_DEADLINE: Duration = Duration::from_secs(20);
-/// From the first byte sent to the last byte of the answer.
-const ANSWER_DEADLINE: Duration = Duration::from_secs(30);
 /// Where the certificates of the system lie: Debian and OpenWrt, Fedora, BSD and Alpine.
 const SYSTEM_ROOTS: [&str; 3] =
     ["/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/cert.pem"];
+
+/// How long central may take.
+#[derive(Clone, Copy, Debug)]
+pub struct Deadlines {
+    /// Name look-up, TCP and TLS together.
+    pub connect: Duration,
+    /// From the first byte sent to the last byte of the answer.
+    pub answer: Duration,
+}
+
+impl Default for Deadlines {
+    fn default() -> Self {
+        Self { connect: Duration::from_secs(20), answer: Duration::from_secs(30) }
+    }
+}
 
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
@@ -78,6 +89,7 @@ pub struct Wire {
     tls: Option<TlsConnector>,
     headers: HeaderMap,
     meter: Arc<Meter>,
+    deadlines: Deadlines,
     connection: Option<Connection>,
 }
 
@@ -86,7 +98,7 @@ impl Wire {
     ///
     /// # Errors
     /// When `to` is no address, or a file cannot be read or used.
-    pub fn new(options: &Upload, meter: Arc<Meter>) -> anyhow::Result<Self> {
+    pub fn new(options: &Upload, deadlines: Deadlines, meter: Arc<Meter>) -> anyhow::Result<Self> {
         use anyhow::Context as _;
         let to = options.to.as_deref().context("[upload] to is not set")?;
         let base: Uri = to.trim_end_matches('/').parse().with_context(|| format!("[upload] to = {to:?}"))?;
@@ -108,7 +120,7 @@ impl Wire {
                 .context("the token is not one line of ASCII")?;
             headers.insert(header::AUTHORIZATION, bearer);
         }
-        Ok(Self { host, port, uri, tls, headers, meter, connection: None })
+        Ok(Self { host, port, uri, tls, headers, meter, deadlines, connection: None })
     }
 
     /// Sends a packed batch and waits for the answer. A kept connection that turns out to be dead is replaced
@@ -123,9 +135,9 @@ impl Wire {
                 answered => return answered,
             }
         }
-        let connection = tokio::time::timeout(CONNECT_DEADLINE, self.connect())
+        let connection = tokio::time::timeout(self.deadlines.connect, self.connect())
             .await
-            .unwrap_or_else(|_| Err(format!("no connection within {CONNECT_DEADLINE:?}")))
+            .unwrap_or_else(|_| Err(format!("no connection within {:?}", self.deadlines.connect)))
             .map_err(|cause| WireError::Connect { authority: self.authority(), cause })?;
         self.exchange(connection, body, span).await
     }
@@ -147,7 +159,7 @@ impl Wire {
         span: Span,
     ) -> Result<Answer, WireError> {
         let request = self.request(&connection, body, span);
-        let answer = tokio::time::timeout(ANSWER_DEADLINE, async {
+        let answer = tokio::time::timeout(self.deadlines.answer, async {
             let response = connection.send(request).await?;
             let (parts, body) = response.into_parts();
             let text = |name: HeaderName| Some(parts.headers.get(name)?.to_str().ok()?.to_owned());
@@ -162,7 +174,7 @@ impl Wire {
             Ok(Answer { body: body.to_bytes(), ..answer })
         })
         .await
-        .unwrap_or_else(|_| Err(format!("no answer within {ANSWER_DEADLINE:?}")))
+        .unwrap_or_else(|_| Err(format!("no answer within {:?}", self.deadlines.answer)))
         .map_err(|cause: String| WireError::Exchange { authority: self.authority(), cause })?;
         self.connection = Some(connection);
         Ok(answer)
