@@ -9,12 +9,14 @@ use tandem::config::{AuthenticationProtocol, Secret};
 use tandem::event::{CardState, FailureClass, IpFamily, PinState, Radio, RegistrationState};
 use tandem::link::words::{Login, Profile, Session as Made};
 use tandem::modem::driver::{Call, Driver, DriverError, Notice, Notices, OpenOptions};
-use tandem::modem::port::Port;
-use tandem::modem::sysfs::Slot;
+use tandem::modem::image_change;
+use tandem::modem::port::{Access, Port};
+use tandem::modem::sysfs::{Slot, discover};
 use tandem::qmi::wds::ConnectionStatus;
 use tandem::sim::modem::Settings;
-use tandem::sim::port::SimModem;
+use tandem::sim::port::{Publish, SimModem};
 use tandem::sim::scenario::{Family, Fault, ModemSpec, Scenario};
+use tandem::sim::sysfs::{Place, Tree};
 
 const BOTH: [IpFamily; 2] = [IpFamily::Ipv4, IpFamily::Ipv6];
 
@@ -152,6 +154,8 @@ async fn a_link_comes_up_step_by_step_and_leaves_nothing_behind() {
         assert_eq!(session.apn, "broadband");
     });
     assert!(!ipv4.dns.is_empty() && ipv4.prefix_length <= 30);
+    let both = driver.settings().await.unwrap();
+    assert!(both.ipv4 == Some(ipv4) && both.ipv6.is_some());
     for family in BOTH {
         driver.disconnect(family).await.unwrap();
         driver.disconnect(family).await.unwrap();
@@ -443,7 +447,7 @@ async fn at_commands_run_on_the_serial_port_and_chatter_stays_apart() {
     let paths: [PathBuf; 2] = ["control", "at"].map(|name| folder.path().join(name));
     let sim = SimModem::on_ptys(Settings::default(), &paths[0], &paths[1]).unwrap();
     let slot = Slot::by_path("wwan0", &paths[0], vec![paths[1].clone()]);
-    let options = OpenOptions { access: tandem::modem::port::Access::Direct, ..OpenOptions::default() };
+    let options = OpenOptions { access: Access::Direct, ..OpenOptions::default() };
     let (driver, _notices) = Driver::open(&slot, &options).await.unwrap();
     sim.begin(&Fault::AtChatter);
     for text in ["ATQ0", "ATI", "AT+CSQ"] {
@@ -452,6 +456,39 @@ async fn at_commands_run_on_the_serial_port_and_chatter_stays_apart() {
         assert!(reply.result.is_ok(), "{text}: {reply:?}");
         assert!(reply.information.iter().all(|line| !line.contains("RING") && !line.starts_with("+CREG")));
     }
+    assert!(driver.extended_error().await.unwrap().is_some());
     driver.close(false).await;
+    assert!(sim.inspect(|modem| modem.clients().is_empty()));
+}
+
+/// A modem in a sysfs tree: it leaves its place and comes back as another device.
+#[tokio::test]
+async fn an_image_that_does_not_take_is_taken_back() {
+    let root = tempfile::tempdir().unwrap();
+    let tree = Tree::create(root.path()).unwrap();
+    let modem = ModemSpec { restart_ms: Some(300), register_ms: Some(1), ..ModemSpec::default() };
+    let settings = Settings { seed: 7, scenario: Scenario { modem, steps: Vec::new() }, trace: None };
+    let place = Place::of(0);
+    let publish = Publish::Tree { tree: tree.clone(), place: place.clone() };
+    let sim = SimModem::spawn(settings, publish).unwrap();
+    let mut options = OpenOptions { access: Access::Direct, ..OpenOptions::default() };
+    options.deadlines.settle = Duration::from_millis(300);
+    let before = sim.inspect(|modem| modem.firmware().carrier().to_owned());
+    let wanted = if before == "ATT" { "VERIZON" } else { "ATT" };
+    let looks = std::cell::Cell::new(0);
+    let find = || {
+        // Between setting and restart the image gets lost.
+        if looks.replace(looks.get() + 1) == 1 {
+            sim.begin(&Fault::ImageLost);
+        }
+        let mut slot = discover(&tree.sys()).slot(&place.netdev())?;
+        slot.control = tree.dev().join(slot.control.file_name()?);
+        Some(slot)
+    };
+    let changed = image_change::change(wanted, &options, find).await.unwrap();
+    assert_eq!(changed.result, "rolled-back", "{changed:?}");
+    assert!(changed.cause.unwrap().contains("stays in"));
+    assert_eq!(changed.after, changed.before);
+    assert_eq!(sim.inspect(|modem| modem.firmware().carrier().to_owned()), before);
     assert!(sim.inspect(|modem| modem.clients().is_empty()));
 }

@@ -3,11 +3,15 @@
 //! where abstract names are private.
 #![cfg(all(feature = "agent", feature = "central"))]
 
+#[path = "support/namespace.rs"]
+mod namespace;
+
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::Arc;
 use std::time::Duration;
 
+use namespace::in_namespace;
 use tandem::event::IpFamily;
 use tandem::link::words::{Profile, Session};
 use tandem::modem::driver::{Call, Driver, OpenOptions};
@@ -17,33 +21,6 @@ use tandem::modem::sysfs::Slot;
 use tandem::sim::modem::Settings;
 use tandem::sim::port::SimModem;
 use tandem::sim::scenario::{Fault, ModemSpec, Scenario};
-
-/// Set in the process that has the namespace.
-const INSIDE: &str = "TANDEM_TEST_NAMESPACE";
-
-/// Runs `test` (its own name) in a new network namespace; inside it says true.
-fn in_namespace(test: &str) -> bool {
-    if std::env::var_os(INSIDE).is_some() {
-        return true;
-    }
-    let program = std::env::current_exe().unwrap();
-    let is_root = nix::unistd::geteuid().is_root();
-    let output = Command::new("unshare")
-        // With process ids of its own, so that the proxy that was started ends with the test.
-        .args([if is_root { "-npf" } else { "-rnpf" }, "--kill-child"])
-        .arg(program)
-        .args([test, "--exact", "--nocapture", "--test-threads=1"])
-        .env(INSIDE, "1")
-        .output()
-        .unwrap();
-    let text = String::from_utf8_lossy(&output.stdout);
-    assert!(
-        output.status.success() && text.contains("1 passed"),
-        "{text}{}",
-        String::from_utf8_lossy(&output.stderr)
-    );
-    false
-}
 
 struct Bench {
     sim: SimModem,

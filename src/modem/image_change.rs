@@ -21,9 +21,6 @@ const RETURN_PAUSE: Duration = Duration::from_secs(1);
 /// Time for the modem to leave the bus.
 const LEAVE_DEADLINE: Duration = Duration::from_secs(30);
 
-/// Time after its return for its radio to come on by itself.
-const SETTLE_DEADLINE: Duration = Duration::from_secs(20);
-
 /// The images of a modem.
 ///
 /// # Errors
@@ -136,7 +133,7 @@ async fn running_after_reset(
         if let Some(slot) = find() {
             match Driver::open(&slot, options).await {
                 Ok((driver, _notices)) => {
-                    let result = look(&driver).await;
+                    let result = look(&driver, options.deadlines.settle).await;
                     driver.close(false).await;
                     return result;
                 }
@@ -148,9 +145,9 @@ async fn running_after_reset(
     Err(last)
 }
 
-async fn look(driver: &Driver) -> Result<ImagePair, String> {
+async fn look(driver: &Driver, settle: Duration) -> Result<ImagePair, String> {
     let images = driver.images().await.map_err(|error| error.to_string())?;
-    let end = Instant::now() + SETTLE_DEADLINE;
+    let end = Instant::now() + settle;
     loop {
         let mode = driver.operating_mode().await.map_err(|error| error.to_string())?;
         if mode == OperatingMode::Online {
@@ -159,7 +156,7 @@ async fn look(driver: &Driver) -> Result<ImagePair, String> {
         if Instant::now() >= end {
             return Err(format!("the modem stays in {mode} mode with {}", shown(&images.running())));
         }
-        sleep(RETURN_PAUSE).await;
+        sleep(RETURN_PAUSE / 4).await;
     }
 }
 

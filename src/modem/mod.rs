@@ -16,3 +16,4 @@ pub mod qmi;
 pub mod report;
 pub mod serial;
 pub mod sysfs;
+pub mod usb_power;

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::driver::{Driver, DriverError, Images, Statistics};
+use super::driver::{Driver, DriverError, Images, Statistics, merge};
 use super::sysfs::Slot;
 use crate::event::{Cell, IpFamily, IpSettings, Radio, RegistrationChanged, Signal, SimChanged};
 use crate::qmi::ProtocolError;
@@ -182,19 +182,4 @@ pub async fn info(driver: &Driver) -> LteInfo {
 #[must_use]
 pub fn usb_id(slot: &Slot) -> String {
     format!("{:04x}:{:04x}", slot.vendor_id, slot.product_id)
-}
-
-/// One family's settings beside the other's; the smaller MTU holds for both.
-pub fn merge(into: &mut IpSettings, more: IpSettings) {
-    into.ipv4 = more.ipv4.or(into.ipv4.take());
-    into.ipv6 = more.ipv6.or(into.ipv6.take());
-    into.mtu_bytes = match (into.mtu_bytes, more.mtu_bytes) {
-        (Some(one), Some(other)) => Some(one.min(other)),
-        (one, other) => one.or(other),
-    };
-    for domain in more.domains {
-        if !into.domains.contains(&domain) {
-            into.domains.push(domain);
-        }
-    }
 }

@@ -142,6 +142,26 @@ impl Driver {
         Ok(settings(family, &told))
     }
 
+    /// The settings of every family that is up, together.
+    ///
+    /// # Errors
+    /// [`DriverError`] when the modem does not answer, or no family is up.
+    pub async fn settings(&self) -> Result<IpSettings, DriverError> {
+        let mut all = IpSettings::default();
+        let mut result = Err(no_client());
+        for family in self.families() {
+            match self.current_settings(family).await {
+                Ok(settings) => {
+                    merge(&mut all, settings);
+                    result = Ok(());
+                }
+                Err(error) if error.protocol().is_some() => result = result.or(Err(error)),
+                Err(error) => return Err(error),
+            }
+        }
+        result.map(|()| all)
+    }
+
     /// Whether a family's call is up, as the modem sees it.
     ///
     /// # Errors
@@ -292,6 +312,21 @@ fn call_failed(family: IpFamily, error: RequestError<wds::CallFailure>) -> Drive
         verbose_type: verbose.map(|reason| reason.reason_type),
         verbose_code: verbose.map(|reason| reason.reason),
         name,
+    }
+}
+
+/// One family's settings beside the other's; the smaller MTU holds for both.
+pub(in crate::modem) fn merge(into: &mut IpSettings, more: IpSettings) {
+    into.ipv4 = more.ipv4.or(into.ipv4.take());
+    into.ipv6 = more.ipv6.or(into.ipv6.take());
+    into.mtu_bytes = match (into.mtu_bytes, more.mtu_bytes) {
+        (Some(one), Some(other)) => Some(one.min(other)),
+        (one, other) => one.or(other),
+    };
+    for domain in more.domains {
+        if !into.domains.contains(&domain) {
+            into.domains.push(domain);
+        }
     }
 }
 

@@ -19,6 +19,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+pub(in crate::modem) use call::merge;
 pub use call::{Call, Session, Statistics};
 pub use error::DriverError;
 pub use image::{Image, ImageKind, Images};
@@ -51,6 +52,8 @@ pub struct Deadlines {
     pub connect: Duration,
     /// Stop Network.
     pub disconnect: Duration,
+    /// Time after a restart for the radio to come on by itself.
+    pub settle: Duration,
 }
 
 impl Default for Deadlines {
@@ -62,6 +65,7 @@ impl Default for Deadlines {
             slow: Duration::from_secs(15),
             connect: Duration::from_secs(170),
             disconnect: Duration::from_secs(45),
+            settle: Duration::from_secs(20),
         }
     }
 }
@@ -244,6 +248,17 @@ impl Driver {
         let reply = port.execute(command, deadline).await?;
         *self.at_port.lock().expect("no task panics with the lock") = Some(port.path().to_owned());
         Ok(reply)
+    }
+
+    /// What the modem says over AT about the last failure (3GPP TS 27.007, 6.10), for when QMI names none. Words of the maker.
+    ///
+    /// # Errors
+    /// [`DriverError::Serial`] when no port answers.
+    pub async fn extended_error(&self) -> Result<Option<String>, DriverError> {
+        let command = Command::new("AT+CEER").expect("a fixed text that begins with AT");
+        let reply = self.at(&command, serial::DEFAULT_DEADLINE).await?;
+        let words = reply.information.iter().find_map(|line| line.strip_prefix("+CEER:"));
+        Ok(words.map(|words| words.trim().to_owned()).filter(|words| !words.is_empty()))
     }
 
     /// Gives the client ids back and closes the port. With `keep_sessions` those that own a live session stay, and traffic
