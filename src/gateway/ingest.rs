@@ -15,7 +15,7 @@ use super::Refusal;
 use super::check::{Checked, Item};
 use super::counters::Counters;
 use super::sequence::Progress;
-use crate::event::{Acknowledgement, Class, Epoch, RouterName, Sequence};
+use crate::event::{Acknowledgement, Class, Epoch, RouterName};
 use crate::stream::{self, Limit, Position, Record, StreamError, Topic};
 
 /// Batches that wait for the task. When it is full, further ones get `429`.
@@ -175,7 +175,7 @@ impl Task {
         known.vouches = span.is_some();
         let epoch =
             span.map(|span| span.epoch).or(last_epoch).or(known.progress.latest()).unwrap_or(Epoch(0));
-        let sequence = if router.is_some() { known.progress.contiguous(epoch) } else { Sequence(0) };
+        let sequence = known.progress.contiguous(epoch);
         group.answers.push((answer, Acknowledgement { epoch, sequence }));
         group.memory.push(memory);
         if let Some(router) = router {
