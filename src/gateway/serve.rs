@@ -29,14 +29,14 @@ const FIRST_REQUEST: Duration = Duration::from_secs(15);
 
 /// Time for the headers of a further request, idle time included: longer than a router's pause between two
 /// batches, because a new TLS handshake costs it more bytes than a batch.
-const NEXT_REQUEST: Duration = Duration::from_secs(200);
+const NEXT_REQUEST: Duration = Duration::from_secs(2700);
 
 /// Time for a TLS handshake over a bad radio link.
 const HANDSHAKE: Duration = Duration::from_secs(20);
 
 /// Idle time after which the kernel asks whether the other side still lives. Rarely, for a router pays for
 /// the answer.
-const KEEPALIVE: Duration = Duration::from_secs(600);
+const KEEPALIVE: Duration = Duration::from_secs(3600);
 
 /// Time that requests under way get when the server stops.
 const GRACE: Duration = Duration::from_secs(10);

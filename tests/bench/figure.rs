@@ -6,12 +6,13 @@ use std::time::{Duration, Instant};
 /// How long to measure.
 pub struct Bench {
     time: Duration,
+    quick: bool,
 }
 
 impl Bench {
     /// Half a second a figure; `quick` only shows that it runs.
     pub fn new(quick: bool) -> Self {
-        Self { time: Duration::from_millis(if quick { 5 } else { 500 }) }
+        Self { time: Duration::from_millis(if quick { 5 } else { 500 }), quick }
     }
 
     /// Prints how long one call takes: the best of ten rounds, so that other work on the machine counts least.
@@ -28,6 +29,20 @@ impl Bench {
             best = best.min(start.elapsed().as_secs_f64() / f64::from(calls.max(1)));
         }
         figure(name, best * 1e9, "ns");
+    }
+
+    /// Whether only to show that everything runs.
+    pub fn quick(&self) -> bool {
+        self.quick
+    }
+
+    /// Prints how many things a second `step` does; it returns how many it did in one call.
+    pub fn rate(&self, name: &str, mut step: impl FnMut() -> u64) {
+        let (start, mut done) = (Instant::now(), 0);
+        while start.elapsed() < self.time {
+            done += step();
+        }
+        figure(name, done as f64 / start.elapsed().as_secs_f64(), "/s");
     }
 }
 

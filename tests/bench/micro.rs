@@ -2,6 +2,7 @@
 
 mod figure;
 mod qmi;
+mod spool;
 
 use figure::Bench;
 
@@ -9,4 +10,5 @@ fn main() {
     let quick = std::env::args().any(|argument| argument == "--quick");
     let bench = Bench::new(quick);
     qmi::run(&bench);
+    spool::run(&bench);
 }

@@ -81,6 +81,23 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Metered<S> {
         polled
     }
 
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        pieces: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let polled = Pin::new(&mut self.socket).poll_write_vectored(cx, pieces);
+        if let Poll::Ready(Ok(written)) = &polled {
+            self.meter.passed(&self.meter.sent_bytes, &self.meter.received_bytes, *written);
+        }
+        polled
+    }
+
+    /// Passed on, because TLS then sends its records as one packet instead of one each.
+    fn is_write_vectored(&self) -> bool {
+        self.socket.is_write_vectored()
+    }
+
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.socket).poll_flush(cx)
     }
