@@ -11,6 +11,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use chrono::DateTime;
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use tandem::event::{
     Body, Class, ClockState, ConfigRolledBack, Epoch, Event, Origin, RouterName, Sequence, SignalSampled,
     SpoolDropped,
@@ -250,4 +251,103 @@ fn settle(folder: &Path, promises: &mut Promises, before: Option<Epoch>, damaged
     }
     promises.owed.retain(|sequence, _| same && kept.contains_key(sequence));
     epoch
+}
+
+/// What the child on a full disk does: appends until the disk takes no more, goes on, and gets its room back.
+/// The shell that starts it has SIGXFSZ ignored and the soft limit of the size of files lowered.
+#[test]
+#[ignore = "the process that `a_full_disk…` starts"]
+fn child_on_a_full_disk() {
+    let folder = std::env::var(CHILD).expect("started by the test");
+    let mut spool = Spool::open(Path::new(&folder), router(), MAX_BYTES).unwrap();
+    let mut number = 0;
+    while !matches!(spool.append(status(number)), Appended::Held) {
+        number += 1;
+        assert!(number < 10_000, "the disk never filled");
+    }
+    let fault = spool.fault().unwrap().to_owned();
+    for further in 1..=50 {
+        assert_eq!(spool.append(status(number + further)), Appended::Held);
+    }
+    let (_, hard) = getrlimit(Resource::RLIMIT_FSIZE).unwrap();
+    setrlimit(Resource::RLIMIT_FSIZE, hard, hard).unwrap();
+    assert!(matches!(spool.append(status(number + 51)), Appended::Stored(_)), "{:?}", spool.fault());
+    assert_eq!(spool.fault(), None);
+    println!("filled after {number}: {fault}");
+}
+
+#[test]
+fn a_full_disk_is_survived_in_memory_and_no_place_is_lost() {
+    let folder = tempfile::tempdir().unwrap();
+    let shell =
+        "trap '' XFSZ; ulimit -S -f 100; exec \"$0\" --ignored --exact --nocapture child_on_a_full_disk";
+    let output = Command::new("bash")
+        .args(["-c", shell])
+        .arg(std::env::current_exe().unwrap())
+        .env(CHILD, folder.path())
+        .output()
+        .unwrap();
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.success(), "{text}{}", String::from_utf8_lossy(&output.stderr));
+    let filled = text.split("filled after ").nth(1).and_then(|text| text.split(':').next()).unwrap();
+    let written = filled.parse::<u64>().unwrap() + 52;
+
+    let report = verify(folder.path()).unwrap();
+    assert!(report.whole, "{report:?}");
+    assert_eq!((report.first, report.last), (Some(Sequence(1)), Some(Sequence(written))));
+    let mut spool = Spool::open(folder.path(), router(), MAX_BYTES).unwrap();
+    let mut after = Sequence(0);
+    let mut contents = Vec::new();
+    while let batch = spool.read(after, usize::MAX).unwrap()
+        && let Some(last) = batch.events.last()
+    {
+        after = last.sequence;
+        contents.extend(
+            batch
+                .events
+                .iter()
+                .map(|stored| content(&Event::from_json(stored.json.get().as_bytes()).unwrap())),
+        );
+    }
+    assert_eq!(contents, (0..written).map(|number| number.to_string()).collect::<Vec<_>>());
+}
+
+#[test]
+fn the_command_tells_whole_from_holed_and_runs_beside_the_agent() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = |arguments: &[&str]| {
+        let command = Command::new(env!("CARGO_BIN_EXE_tandem"))
+            .args(["spool", "verify"])
+            .arg(folder.path())
+            .args(arguments)
+            .output()
+            .unwrap();
+        (command.status.code(), String::from_utf8(command.stdout).unwrap())
+    };
+    let mut spool = Spool::open(folder.path(), router(), MAX_BYTES).unwrap();
+    for number in 0..5 {
+        spool.append(status(number));
+    }
+    let epoch = spool.depth().epoch.unwrap();
+    spool.acknowledge(epoch, Sequence(1)).unwrap();
+    let (code, text) = run(&[]);
+    assert_eq!(code, Some(0), "{text}");
+    for line in [
+        format!("epoch:         {epoch}"),
+        "first:         2".into(),
+        "last:          5".into(),
+        "whole:         yes".into(),
+    ] {
+        assert!(text.contains(&line), "{line} is not in\n{text}");
+    }
+    spool.give_up(Sequence(3), "refused").unwrap();
+    let (code, text) = run(&["--json"]);
+    let report: serde_json::Value = serde_json::from_str(&text).unwrap();
+    assert_eq!((code, &report["whole"]), (Some(1), &serde_json::json!(false)));
+    assert_eq!(report["holes"][0]["declared"], true);
+    drop(spool);
+    std::fs::write(folder.path().join("spool.db"), "no database").unwrap();
+    let (code, text) = run(&[]);
+    assert_eq!(code, Some(1));
+    assert!(text.contains("damage:") && text.contains("not a database"), "{text}");
 }

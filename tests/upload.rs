@@ -467,3 +467,58 @@ async fn beyond_the_budget_status_goes_and_samples_do_not() {
     assert_eq!(central.contents(), ["one", "dropped 1 budget"]);
     assert!(central.stored.lock().unwrap().values().all(|event| event.class() == Class::Status));
 }
+
+/// The real gateway over TLS: what is in the spool ends up in its stream, with the token of the router.
+#[cfg(feature = "central")]
+#[tokio::test]
+async fn the_real_gateway_takes_it_over_tls_and_a_stranger_gets_nothing() {
+    use tandem::gateway::{Admission, Gateway, Tls, Tokens, listen, router, serve};
+    use tandem::stream::Memory;
+
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str, text: &str| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        path
+    };
+    let signed = rcgen::generate_simple_self_signed(vec!["localhost".into()]).unwrap();
+    let other = rcgen::generate_simple_self_signed(vec!["localhost".into()]).unwrap();
+    let certificate = file("cert.pem", &signed.cert.pem());
+    let key = file("key.pem", &signed.signing_key.serialize_pem());
+    let tokens = file("tokens", "[routers]\nbranch-0042 = \"6f1d2f0e8c5b4a7390de12ab\"\n");
+    let admission = Admission::Proven(Some(Tokens::load(&tokens).unwrap()));
+    let listener = listen(([127, 0, 0, 1], 0).into(), &admission).unwrap();
+    listener.set_nonblocking(true).unwrap();
+    let to = Some(format!("https://localhost:{}", listener.local_addr().unwrap().port()));
+    let gateway = Gateway::start(Arc::new(Memory::new(1)), admission).await.unwrap();
+    let tls = Tls { certificate: certificate.clone(), key, client_authority: None }.load().unwrap();
+    tokio::spawn(serve(listener, Some(tls), router(Arc::clone(&gateway)), std::future::pending()));
+
+    let journal = journal(&folder.path().join("spool"));
+    journal.emit(sample()).await;
+    journal.emit_durably(status("one")).await.unwrap();
+    let options = Upload {
+        to,
+        token: Some(Secret::new("6f1d2f0e8c5b4a7390de12ab")),
+        ca_file: Some(certificate),
+        ..Upload::default()
+    };
+    let stranger = Upload { ca_file: Some(file("other.pem", &other.cert.pem())), ..options.clone() };
+    let unknown = Upload { token: Some(Secret::new("ffffffffffffffffffffffff")), ..options.clone() };
+    for (wrong, fault) in [(stranger, "certificate"), (unknown, "401")] {
+        let mut running = Running::start(&wrong, &journal);
+        let told = |progress: &Progress| progress.fault.as_ref().is_some_and(|told| told.contains(fault));
+        let waited = timeout(PATIENCE, running.progress.wait_for(told)).await.map(|told| told.is_ok());
+        assert!(waited.unwrap_or(false), "{fault}: {:?}", running.progress.borrow().fault);
+        running.stop().await;
+    }
+    assert_eq!(gateway.figures().status_events, 0);
+
+    let mut running = Running::start(&options, &journal);
+    let done = |progress: &Progress| progress.acknowledged_at.is_some();
+    timeout(PATIENCE, running.progress.wait_for(done)).await.unwrap().unwrap();
+    running.stop().await;
+    let figures = gateway.figures();
+    assert_eq!((figures.status_events, figures.sample_events, figures.doubles), (1, 1, 0));
+    assert_eq!(journal.depth().await.unwrap().acknowledged, Sequence(2));
+}
