@@ -144,11 +144,12 @@ pub fn router(gateway: Arc<Gateway>) -> axum::Router {
 /// Reads tokens and certificates again when their files change, for as long as it is polled.
 pub async fn keep_fresh(gateway: Arc<Gateway>, tls: Option<(Tls, RustlsConfig)>) {
     const EVERY: Duration = Duration::from_secs(15);
+    let mut seen = tls.as_ref().map(|(files, _)| files.seen()).unwrap_or_default();
     loop {
         tokio::time::sleep(EVERY).await;
         gateway.admission.refresh();
         if let Some((files, config)) = &tls {
-            files.refresh(config);
+            files.refresh(config, &mut seen);
         }
     }
 }

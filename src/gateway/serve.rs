@@ -99,25 +99,26 @@ impl Tls {
         Ok(RustlsConfig::from_config(Arc::new(self.read()?)))
     }
 
-    /// Reads the files again, once in a while. Files that cannot be used change nothing.
-    pub(super) fn refresh(&self, config: &RustlsConfig) {
-        let recent = |path: &Path| {
-            let modified = std::fs::metadata(path).and_then(|metadata| metadata.modified());
-            modified.is_ok_and(|modified| {
-                SystemTime::now().duration_since(modified).is_ok_and(|age| age < RECENT)
-            })
-        };
-        if ![Some(&self.certificate), Some(&self.key), self.client_authority.as_ref()]
-            .into_iter()
-            .flatten()
-            .any(|path| recent(path))
-        {
+    /// Reads the files again when they are other than at `seen`. Files that cannot be used change nothing.
+    pub(super) fn refresh(&self, config: &RustlsConfig, seen: &mut Seen) {
+        let now = self.seen();
+        if *seen == now {
             return;
         }
+        *seen = now;
         match self.read() {
-            Ok(fresh) => config.reload_from_config(Arc::new(fresh)),
+            Ok(fresh) => {
+                config.reload_from_config(Arc::new(fresh));
+                tracing::info!(file = %self.certificate.display(), "certificates read again");
+            }
             Err(error) => tracing::warn!(%error, "certificates not read again, the old ones stay in force"),
         }
+    }
+
+    /// When each of the files was last changed.
+    pub(super) fn seen(&self) -> Seen {
+        [Some(&self.certificate), Some(&self.key), self.client_authority.as_ref()]
+            .map(|path| std::fs::metadata(path?).and_then(|metadata| metadata.modified()).ok())
     }
 
     fn read(&self) -> Result<rustls::ServerConfig, TlsError> {
@@ -148,8 +149,8 @@ impl Tls {
     }
 }
 
-/// A file changed less long ago than this is read again at each look; looks are more frequent.
-const RECENT: Duration = Duration::from_secs(60);
+/// Times of change of the files of HTTPS.
+pub(super) type Seen = [Option<SystemTime>; 3];
 
 fn told(path: &Path, error: impl std::fmt::Display) -> TlsError {
     TlsError::File { path: path.into(), detail: error.to_string() }

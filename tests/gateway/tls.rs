@@ -200,3 +200,31 @@ fn files_that_cannot_be_used_are_named() {
     wrong(|tls, bad| tls.key = bad.into(), &other_key, "server.pem");
     wrong(|tls, bad| tls.key = bad.with_file_name("missing.key"), "", "missing.key");
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_renewed_certificate_is_taken_and_a_broken_one_is_not() {
+    let folder = tempfile::tempdir().unwrap();
+    let (servers, clients) = (authority("servers"), authority("clients"));
+    let tls = files(folder.path(), &servers, &clients);
+    let config = tls.load().unwrap();
+    let changed_at = |path: &Path, second| {
+        let time = std::time::SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(second);
+        std::fs::File::options().write(true).open(path).unwrap().set_modified(time).unwrap();
+    };
+    let bench = Bench::open().await;
+    let fresh = tokio::spawn(gateway::keep_fresh(bench.gateway, Some((tls.clone(), config.clone()))));
+    let look = || tokio::time::sleep(std::time::Duration::from_secs(16));
+    look().await;
+    let before = config.get_inner();
+
+    std::fs::write(&tls.certificate, "cut off").unwrap();
+    changed_at(&tls.certificate, 1);
+    look().await;
+    assert!(Arc::ptr_eq(&before, &config.get_inner()), "the old one stays in force");
+
+    files(folder.path(), &servers, &clients);
+    changed_at(&tls.certificate, 2);
+    look().await;
+    assert!(!Arc::ptr_eq(&before, &config.get_inner()));
+    fresh.abort();
+}

@@ -48,14 +48,17 @@ pub(super) fn open(path: &Path, settings: SqliteSettings) -> Result<Connection, 
     }
     let told = |error| explain(path, &error);
     let mut connection = Connection::open(path).map_err(told)?;
+    // Looked at before anything is set: a file that is not ours stays as it is.
+    let blank = is_blank(&connection).map_err(told)?;
+    if !blank {
+        recognise(&connection, path, settings.partitions, size)?;
+    }
     connection.pragma_update(None, "journal_mode", "WAL").map_err(told)?;
     connection.pragma_update(None, "synchronous", "FULL").map_err(told)?;
     connection.pragma_update(None, "journal_size_limit", 64 * 1024 * 1024).map_err(told)?;
     connection.set_prepared_statement_cache_capacity(64);
-    if size == 0 {
+    if blank {
         make(&mut connection, settings.partitions).map_err(told)?;
-    } else {
-        recognise(&connection, path, settings.partitions, size)?;
     }
     if let Some(bytes) = settings.bytes_max {
         let page: u64 = connection.pragma_query_value(None, "page_size", |row| row.get(0)).map_err(told)?;
@@ -75,6 +78,13 @@ pub(super) fn open_to_read(path: &Path) -> Result<Connection, StreamError> {
 /// The table of a partition, quoted.
 pub(super) fn table(topic: Topic, partition: u32) -> String {
     format!("\"{}/{partition}\"", topic.name())
+}
+
+/// Whether nothing was ever kept in it: new, or its making was cut off.
+fn is_blank(connection: &Connection) -> rusqlite::Result<bool> {
+    let tables: u64 = connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
+    let number = |name| connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
+    Ok(tables == 0 && number("application_id")? == 0 && number("user_version")? == 0)
 }
 
 /// One transaction, so that a power cut while the file is made leaves an empty one.
