@@ -15,6 +15,12 @@ impl Bench {
         Self { time: Duration::from_millis(if quick { 5 } else { 500 }), quick }
     }
 
+    /// How long to measure a rate.
+    #[cfg(feature = "central")]
+    pub fn length(&self) -> Duration {
+        self.time
+    }
+
     /// Prints how long one call takes: the best of ten rounds, so that other work on the machine counts least.
     pub fn time<T>(&self, name: &str, mut step: impl FnMut() -> T) {
         let mut best = f64::INFINITY;
@@ -49,4 +55,15 @@ impl Bench {
 /// Prints one figure.
 pub fn figure(name: &str, value: f64, unit: &str) {
     println!("{name}\t{value:.1}\t{unit}");
+}
+
+/// Processor time that this process has used, all threads, in seconds.
+#[cfg(feature = "central")]
+pub fn cpu_s() -> f64 {
+    let usage =
+        nix::sys::resource::getrusage(nix::sys::resource::UsageWho::RUSAGE_SELF).expect("it cannot fail");
+    [usage.user_time(), usage.system_time()]
+        .iter()
+        .map(|time| time.tv_sec() as f64 + time.tv_usec() as f64 / 1e6)
+        .sum()
 }
