@@ -4,10 +4,12 @@
 //! Links and the other tasks speak of what happens by sending an [`Emission`]; the writer stamps it, gives it
 //! its place in the sequence and makes it durable. Nothing in here waits for central.
 
+mod batch;
 pub mod config_file;
 pub mod emit;
 pub mod footprint;
 pub mod journal;
+pub mod link;
 pub mod slots;
 pub mod socket;
 pub mod upload;

@@ -1,0 +1,129 @@
+//! Pure: samples of one link, gathered into columns until they leave as one event.
+
+use chrono::{DateTime, Utc};
+
+use crate::event::{Body, Cell, CellRun, Radio, Signal, SignalSampled, TrafficSampled};
+use crate::modem::driver::Statistics;
+
+/// Samples in a batch at most; the oldest batch leaves early when more come.
+const SAMPLES_MAX: usize = 360;
+
+/// Signal samples.
+#[derive(Debug, Default)]
+pub struct SignalBatch {
+    start: Option<DateTime<Utc>>,
+    columns: SignalSampled,
+}
+
+impl SignalBatch {
+    /// Adds a sample. A full batch takes no more until it is taken.
+    pub fn push(&mut self, now: DateTime<Utc>, signal: &Signal, radio: Radio, cell: &Cell) {
+        if self.columns.offset_ms.len() >= SAMPLES_MAX {
+            return;
+        }
+        let start = *self.start.get_or_insert(now);
+        let columns = &mut self.columns;
+        columns.offset_ms.push(offset_ms(start, now));
+        columns.rssi_dbm.push(signal.rssi_dbm);
+        columns.rsrp_dbm.push(signal.rsrp_dbm);
+        columns.rsrq_db.push(signal.rsrq_db);
+        columns.snr_db.push(signal.snr_db);
+        let run = CellRun { count: 1, radio, band: cell.band, cell_id: cell.cell_id, tac: cell.tac };
+        match columns.runs.last_mut() {
+            Some(last) if (CellRun { count: 1, ..last.clone() }) == run => last.count += 1,
+            _ => columns.runs.push(run),
+        }
+    }
+
+    /// What was gathered, with the time of the first sample; `None` when nothing was.
+    pub fn take(&mut self) -> Option<(DateTime<Utc>, Body)> {
+        let start = self.start.take()?;
+        Some((start, std::mem::take(&mut self.columns).into()))
+    }
+}
+
+/// Traffic intervals.
+#[derive(Debug, Default)]
+pub struct TrafficBatch {
+    start: Option<DateTime<Utc>>,
+    columns: TrafficSampled,
+    before: Option<(DateTime<Utc>, Statistics)>,
+}
+
+impl TrafficBatch {
+    /// Notes the counters. Gives the octets received and sent since the last call; `None` for the first one.
+    /// Counters that went back began anew.
+    pub fn push(&mut self, now: DateTime<Utc>, counters: &Statistics) -> Option<(u64, u64)> {
+        let (since, before) = self.before.replace((now, *counters))?;
+        let grown = |new: Option<u64>, old: Option<u64>| {
+            let (new, old) = (new.unwrap_or(0), old.unwrap_or(0));
+            if new < old { new } else { new - old }
+        };
+        let received = grown(counters.rx_bytes, before.rx_bytes);
+        let sent = grown(counters.tx_bytes, before.tx_bytes);
+        if self.columns.offset_ms.len() < SAMPLES_MAX {
+            let start = *self.start.get_or_insert(since);
+            let columns = &mut self.columns;
+            columns.offset_ms.push(offset_ms(start, now));
+            columns.rx_bytes.push(received);
+            columns.tx_bytes.push(sent);
+            columns.rx_packets.push(grown(counters.rx_packets, before.rx_packets));
+            columns.tx_packets.push(grown(counters.tx_packets, before.tx_packets));
+            columns.rx_errors.push(grown(counters.rx_errors, before.rx_errors));
+            columns.tx_errors.push(grown(counters.tx_errors, before.tx_errors));
+            columns.rx_dropped.push(grown(counters.rx_dropped, before.rx_dropped));
+            columns.tx_dropped.push(grown(counters.tx_dropped, before.tx_dropped));
+        }
+        Some((received, sent))
+    }
+
+    /// What was gathered, with the start of the first interval; `None` when nothing was.
+    pub fn take(&mut self) -> Option<(DateTime<Utc>, Body)> {
+        let start = self.start.take()?;
+        Some((start, std::mem::take(&mut self.columns).into()))
+    }
+}
+
+fn offset_ms(start: DateTime<Utc>, now: DateTime<Utc>) -> u32 {
+    u32::try_from((now - start).num_milliseconds().max(0)).unwrap_or(u32::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(second: i64) -> DateTime<Utc> {
+        DateTime::from_timestamp(1_790_000_000 + second, 0).unwrap()
+    }
+
+    #[test]
+    fn columns_are_of_one_length_and_runs_add_up() {
+        let mut batch = SignalBatch::default();
+        for second in 0..5 {
+            let cell = Cell { cell_id: Some(if second < 3 { 7 } else { 8 }), ..Cell::default() };
+            batch.push(
+                at(second * 10),
+                &Signal { rsrp_dbm: Some(-95), ..Signal::default() },
+                Radio::Lte,
+                &cell,
+            );
+        }
+        let (start, Body::SignalSampled(columns)) = batch.take().unwrap() else { panic!("other body") };
+        assert_eq!(start, at(0));
+        assert_eq!(columns.offset_ms, [0, 10_000, 20_000, 30_000, 40_000]);
+        assert_eq!(columns.runs.iter().map(|run| run.count).collect::<Vec<_>>(), [3, 2]);
+        assert_eq!([columns.rssi_dbm.len(), columns.rsrp_dbm.len(), columns.snr_db.len()], [5; 3]);
+        assert!(batch.take().is_none());
+    }
+
+    #[test]
+    fn counters_that_begin_anew_are_not_negative_traffic() {
+        let count = |rx, tx| Statistics { rx_bytes: Some(rx), tx_bytes: Some(tx), ..Statistics::default() };
+        let mut batch = TrafficBatch::default();
+        assert_eq!(batch.push(at(0), &count(1000, 500)), None);
+        assert_eq!(batch.push(at(10), &count(1500, 600)), Some((500, 100)));
+        assert_eq!(batch.push(at(20), &count(40, 20)), Some((40, 20)));
+        let (start, Body::TrafficSampled(columns)) = batch.take().unwrap() else { panic!("other body") };
+        assert_eq!((start, columns.rx_bytes), (at(0), vec![500, 40]));
+    }
+}
