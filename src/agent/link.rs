@@ -13,7 +13,7 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use chrono::Utc;
+use chrono::{DateTime, Utc};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{MissedTickBehavior, interval, sleep_until, timeout};
 
@@ -26,7 +26,7 @@ use crate::event::{Body, IpFamily, LinkState, ModemDetected, ModemRemoved, Rung}
 use crate::link::failure::Cause;
 use crate::link::ladder::Arbiter;
 use crate::link::machine::Machine;
-use crate::link::memory::Stamped;
+use crate::link::memory::{Memory, Stamped};
 use crate::link::status::{LinkStatus, PacketStatistics};
 use crate::link::words::{Dialled, Identity, Input, LinkConfig, Operation, Output};
 use crate::modem::driver::{Call, Driver, DriverError, Notice, Notices, OpenOptions, Reading, Statistics};
@@ -80,6 +80,27 @@ pub struct Setup {
     pub arbiter: Arc<Mutex<Arbiter>>,
     /// Names of the uplinks that carry traffic now.
     pub working: watch::Receiver<Vec<String>>,
+}
+
+impl Setup {
+    async fn emit(&self, body: impl Into<Body>) {
+        let subject = Some(self.config.name.clone());
+        self.journal.emit(Emission { subject, time: None, body: body.into() }).await;
+    }
+
+    async fn remember(&self, memory: Memory, last_failure_time: Option<DateTime<Utc>>) {
+        let reading = emit::Reading::now();
+        let stamped = Stamped {
+            boot_id: emit::boot_id(),
+            uptime_ms: u64::try_from(reading.uptime.as_millis()).unwrap_or(u64::MAX),
+            last_failure_time,
+            memory,
+        };
+        let text = serde_json::to_string(&stamped).expect("a memory is plain data");
+        if let Err(error) = self.journal.remember(&memory_key(&self.config.name), text).await {
+            tracing::warn!(link = self.config.name, %error, "failure context not kept over a restart");
+        }
+    }
 }
 
 type Job<T> = Pin<Box<dyn Future<Output = T> + Send>>;
@@ -155,14 +176,15 @@ pub async fn run(
         status,
     };
     link.status.send_modify(|status| status.last_failure_time = last_failure_time);
-    link.find_slot(&slots.borrow_and_update().clone()).await;
+    let known = slots.borrow_and_update().clone();
+    link.find_slot(&known).await;
     loop {
         link.carry_out().await;
         link.start_look();
         let deadline =
             link.machine.next_deadline().unwrap_or_else(|| Instant::now() + Duration::from_secs(3600));
         tokio::select! {
-            _ = stop.wait_for(|stop| *stop) => break,
+            () = stopped(&mut stop) => break,
             done = finished(&mut link.operation) => link.done(done).await,
             looked = finished(&mut link.look) => link.looked(looked),
             notice = next_notice(&mut link.notices) => link.notice(notice),
@@ -207,12 +229,12 @@ impl Link {
                 netdev: Some(slot.netdev),
                 cause: "device removed".into(),
             };
-            self.emit(removed).await;
+            self.setup.emit(removed).await;
             self.feed(Input::Vanished);
         }
         if let Some(slot) = found {
             if self.slot.is_none() {
-                self.emit(detected(&slot, None)).await;
+                self.setup.emit(detected(&slot, None)).await;
             }
             self.slot = Some(slot);
             self.feed(Input::Appeared);
@@ -228,7 +250,10 @@ impl Link {
                 Output::Apply(settings) => self.status.send_modify(|status| status.settings = Some(settings)),
                 Output::Withdraw => self.status.send_modify(|status| status.settings = None),
                 Output::Report(body) => self.report(*body).await,
-                Output::Remember(memory) => self.remember(*memory).await,
+                Output::Remember(memory) => {
+                    let last_failure_time = self.status.borrow().last_failure_time;
+                    self.setup.remember(*memory, last_failure_time).await;
+                }
                 Output::AskRecovery { rung, forced } => self.ask_recovery(rung, forced),
                 Output::RecoveryOver => self.arbiter(|arbiter, name| arbiter.over(name)),
             }
@@ -273,12 +298,7 @@ impl Link {
             _ => {}
         }
         self.flush().await;
-        self.emit(body).await;
-    }
-
-    async fn emit(&self, body: impl Into<Body>) {
-        let subject = Some(self.setup.config.name.clone());
-        self.setup.journal.emit(Emission { subject, time: None, body: body.into() }).await;
+        self.setup.emit(body).await;
     }
 
     /// Sends what was sampled so far.
@@ -287,20 +307,6 @@ impl Link {
         for (time, body) in batches.into_iter().flatten() {
             let subject = Some(self.setup.config.name.clone());
             self.setup.journal.emit(Emission { subject, time: Some(time), body }).await;
-        }
-    }
-
-    async fn remember(&self, memory: crate::link::memory::Memory) {
-        let reading = emit::Reading::now();
-        let stamped = Stamped {
-            boot_id: emit::boot_id(),
-            uptime_ms: u64::try_from(reading.uptime.as_millis()).unwrap_or(u64::MAX),
-            last_failure_time: self.status.borrow().last_failure_time,
-            memory,
-        };
-        let text = serde_json::to_string(&stamped).expect("a memory is plain data");
-        if let Err(error) = self.setup.journal.remember(&memory_key(&self.setup.config.name), text).await {
-            tracing::warn!(link = self.setup.config.name, %error, "failure context not kept over a restart");
         }
     }
 
@@ -314,8 +320,7 @@ impl Link {
             status.passing_failure = machine.passing_failure().cloned();
             let next = machine.next_attempt().map(|at| Utc::now() + at.saturating_duration_since(now));
             // The same moment read twice differs by microseconds; an operator wants one time.
-            let same =
-                |a: chrono::DateTime<Utc>, b: chrono::DateTime<Utc>| (a - b).num_milliseconds().abs() < 500;
+            let same = |a: DateTime<Utc>, b: DateTime<Utc>| (a - b).num_milliseconds().abs() < 500;
             if !matches!((status.next_retry_time, next), (Some(old), Some(new)) if same(old, new)) {
                 status.next_retry_time = next;
             }
@@ -365,7 +370,7 @@ impl Link {
             self.due.signal = true;
         }
         if let (Input::Opened(Ok(identity)), Some(slot)) = (&done.input, &self.slot) {
-            self.emit(detected(slot, Some(identity))).await;
+            self.setup.emit(detected(slot, Some(identity))).await;
         }
         self.feed(done.input);
     }
@@ -665,4 +670,8 @@ async fn next_notice(notices: &mut Option<Notices>) -> Notice {
         Some(notices) => notices.next().await,
         None => std::future::pending().await,
     }
+}
+
+async fn stopped(stop: &mut watch::Receiver<bool>) {
+    let _ = stop.wait_for(|stop| *stop).await;
 }

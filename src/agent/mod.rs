@@ -10,6 +10,7 @@ pub mod emit;
 pub mod footprint;
 pub mod journal;
 pub mod link;
+pub mod run;
 pub mod slots;
 pub mod socket;
 pub mod upload;

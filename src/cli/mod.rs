@@ -4,7 +4,11 @@
 mod agent;
 #[cfg(feature = "agent")]
 mod ask;
+#[cfg(feature = "central")]
+mod central;
 mod config;
+#[cfg(all(feature = "agent", feature = "central"))]
+mod demo;
 #[cfg(feature = "agent")]
 mod direct;
 #[cfg(feature = "agent")]
@@ -19,10 +23,13 @@ mod output;
 mod qmi;
 #[cfg(feature = "agent")]
 mod serial_command;
+#[cfg(feature = "agent")]
+mod show;
 #[cfg(feature = "central")]
 mod sim;
 #[cfg(feature = "agent")]
 mod spool;
+mod stop;
 
 use std::ffi::OsString;
 use std::path::Path;
@@ -46,7 +53,13 @@ enum Command {
     Retry(ask::RetryArguments),
     #[cfg(feature = "agent")]
     Reset(ask::ResetArguments),
+    #[cfg(feature = "central")]
+    Central(central::CentralArguments),
     Config(config::ConfigArguments),
+    #[cfg(all(feature = "agent", feature = "central"))]
+    Demo(demo::DemoArguments),
+    #[cfg(feature = "agent")]
+    Show(Box<show::ShowArguments>),
     #[cfg(feature = "agent")]
     Discover(discover::DiscoverArguments),
     #[cfg(feature = "agent")]
@@ -101,6 +114,12 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Retry(arguments) => ask::retry(&arguments),
         #[cfg(feature = "agent")]
         Command::Reset(arguments) => ask::reset(&arguments),
+        #[cfg(feature = "central")]
+        Command::Central(arguments) => central::run(arguments),
+        #[cfg(all(feature = "agent", feature = "central"))]
+        Command::Demo(arguments) => demo::run(&arguments),
+        #[cfg(feature = "agent")]
+        Command::Show(arguments) => show::run(&arguments),
         Command::Config(arguments) => config::run(&arguments),
         #[cfg(feature = "agent")]
         Command::Discover(arguments) => discover::run(&arguments),

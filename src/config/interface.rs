@@ -28,6 +28,9 @@ pub struct DeviceInterface {
     /// AT port, such as `/dev/ttyUSB8`; found by itself when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub usb_port: Option<PathBuf>,
+    /// QMI control port, such as `/dev/cdc-wdm0`; found by itself when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub control_port: Option<PathBuf>,
     /// IMEI the modem must have; another modem in the slot is not used.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub imei: Option<String>,

@@ -7,6 +7,7 @@
 //!             └─▶ status: what is shown                                failover: who carries the traffic
 //! ```
 
+pub mod failover;
 pub mod failure;
 pub mod ladder;
 pub mod machine;

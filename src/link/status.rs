@@ -188,6 +188,124 @@ pub fn strength(signal: &Signal) -> Option<&'static str> {
     Some(bands.iter().zip(words).find(|(least, _)| value >= **least).map_or("very poor", |(_, word)| word))
 }
 
+/// The text of `show device-interface`: the fields of the manual in its order, then ours, one a line.
+#[must_use]
+pub fn show(status: &LinkStatus) -> String {
+    const NONE: &str = "Error Retrieving Information";
+    let mut out = String::new();
+    let mut line = |label: &str, value: &str| {
+        let space = if value.is_empty() { "" } else { " " };
+        out += &format!("{label}:{space}{value}\n");
+    };
+    let up = matches!(status.state, LinkState::Connected | LinkState::Suspect);
+    let number = |value: Option<u64>| value.unwrap_or(0).to_string();
+    line("Type", &status.r#type);
+    line("Forwarding", "true");
+    line("Mode", "host");
+    line("MAC Address", status.mac_address.as_deref().unwrap_or("00:00:00:00:00:00"));
+    line("Admin Status", "up");
+    line("Operational Status", if up { "up" } else { "down" });
+    line("Redundancy Status", "non-redundant");
+    line("Speed", &number(status.speed_bps));
+    let counters = status.counters.unwrap_or_default();
+    line("in-octets", &counters.in_octets.to_string());
+    line("in-unicast-pkts", &counters.in_unicast_packets.to_string());
+    line("in-errors", &counters.in_errors.to_string());
+    line("out-octets", &counters.out_octets.to_string());
+    line("out-unicast-pkts", &counters.out_unicast_packets.to_string());
+    line("out-errors", &counters.out_errors.to_string());
+    line("Active Profile", "");
+    line("APN", &status.profile.apn);
+    line("Auth", if status.profile.auth.is_empty() { "none" } else { &status.profile.auth });
+    line("PDP type", status.profile.pdp_type());
+    line("Connection Status", if up { "connected" } else { "disconnected" });
+    match status.settings.as_ref().and_then(|settings| settings.ipv4.as_ref()) {
+        None => line("Current Ipv4 Settings", NONE),
+        Some(ipv4) => {
+            line("Current Ipv4 Settings", "");
+            line("Address", &format!("{}/{}", ipv4.address, ipv4.prefix_length));
+            line("Gateway", &ipv4.gateway.map_or("none".into(), |gateway| gateway.to_string()));
+            let dns: Vec<String> = ipv4.dns.iter().map(ToString::to_string).collect();
+            line("DNS", &dns.join(", "));
+            let mtu = status.settings.as_ref().and_then(|settings| settings.mtu_bytes);
+            line("MTU", &mtu.map_or("not given".into(), |mtu| mtu.to_string()));
+        }
+    }
+    let failure = status.failure.as_ref().or(status.passing_failure.as_ref());
+    match failure {
+        None => line("Failure Context", "none"),
+        Some(failure) => {
+            let time = |time: Option<DateTime<Utc>>| {
+                time.map_or("none planned".into(), |time| time.format("%a %b %e %H:%M:%S %Y").to_string())
+            };
+            line("Failure Context", "");
+            line("attempt", &failure.attempt.to_string());
+            line("code", &failure.code.to_string());
+            line("last-failure-time", &time(status.last_failure_time));
+            line("next-retry-time", &time(status.next_retry_time));
+            line("reason", &failure.reason);
+            line("type", &failure.r#type.to_string());
+        }
+    }
+    match &status.packet_statistics {
+        None => line("Packet Stats", NONE),
+        Some(statistics) => {
+            line("Packet Stats", "");
+            line("rx-bytes", &number(statistics.rx_bytes_ok));
+            line("rx-packets", &number(statistics.rx_packets_ok));
+            line("tx-bytes", &number(statistics.tx_bytes_ok));
+            line("tx-packets", &number(statistics.tx_packets_ok));
+        }
+    }
+    let word = |value: serde_json::Value| value.as_str().unwrap_or("unknown").to_owned();
+    let dbm =
+        |value: Option<i16>, unit: &str| value.map_or(NONE.to_owned(), |value| format!("{value} {unit}"));
+    let signal = status.signal.clone().unwrap_or_default();
+    let registration = status.registration.as_ref();
+    line("RSSI Signal Strength", &dbm(signal.rssi_dbm, "dBm"));
+    line("Radio Interface", &registration.map_or(NONE.into(), |r| word(serde_json::json!(r.radio))));
+    line("Registration Status", &registration.map_or(NONE.into(), |r| word(serde_json::json!(r.state))));
+    line("Signal Strength", strength(&signal).unwrap_or(NONE));
+    let modem = status.modem.as_ref();
+    line("usb-port", modem.and_then(|modem| modem.at_port.as_deref()).unwrap_or("none"));
+    line("Name", &status.name);
+    line("Target Interface", &status.target_interface);
+    line("Link State", &word(serde_json::json!(status.state)));
+    line("Link Cause", &status.state_cause);
+    line("RSRP", &dbm(signal.rsrp_dbm, "dBm"));
+    line("RSRQ", &dbm(signal.rsrq_db, "dB"));
+    line("SNR", &signal.snr_db.map_or(NONE.into(), |snr| format!("{snr:.1} dB")));
+    let told = |value: Option<u32>| value.map_or("unknown".to_owned(), |value| value.to_string());
+    let cell = registration.map(|registration| registration.cell.clone()).unwrap_or_default();
+    line("Band", &told(cell.band.map(u32::from)));
+    line("Cell", &told(cell.cell_id));
+    line("TAC", &told(cell.tac));
+    let carrier = registration.and_then(|registration| registration.carrier.as_ref());
+    line(
+        "Carrier",
+        &carrier.map_or("unknown".into(), |c| {
+            format!("{} ({}-{})", c.name.as_deref().unwrap_or("unnamed"), c.mcc, c.mnc)
+        }),
+    );
+    line("ICCID", status.sim.as_ref().and_then(|sim| sim.iccid.as_deref()).unwrap_or("unknown"));
+    line("IMEI", modem.and_then(|modem| modem.imei.as_deref()).unwrap_or("unknown"));
+    line("Firmware", modem.and_then(|modem| modem.firmware.as_deref()).unwrap_or("unknown"));
+    line("Failure Class", &failure.map_or("none".into(), |failure| word(serde_json::json!(failure.class))));
+    line("Uplink Role", if status.carrying { "carrying traffic" } else { "not carrying traffic" });
+    if let Some(probe) = &status.probe {
+        let ms = |us: Option<u64>| us.map_or("-".to_owned(), |us| format!("{:.1}", us as f64 / 1000.0));
+        line("Probe Loss", &format!("{} of {}", probe.lost, probe.sent));
+        line(
+            "Probe Round Trip",
+            &format!("p50 {} ms, p95 {} ms, p99 {} ms", ms(probe.p50_us), ms(probe.p95_us), ms(probe.p99_us)),
+        );
+    }
+    if let Some(used) = status.cycle_used_bytes {
+        line("Data Used", &format!("{used} bytes this cycle"));
+    }
+    out
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
