@@ -187,7 +187,7 @@ pub async fn run(
             () = stopped(&mut stop) => break,
             done = finished(&mut link.operation) => link.done(done).await,
             looked = finished(&mut link.look) => link.looked(looked),
-            notice = next_notice(&mut link.notices) => link.notice(notice),
+            notice = next_notice(&mut link.notices) => link.notice(notice).await,
             Some(order) = orders.recv() => link.order(order),
             Ok(()) = slots.changed() => {
                 let slots = slots.borrow_and_update().clone();
@@ -339,13 +339,19 @@ impl Link {
         }
     }
 
-    fn notice(&mut self, notice: Notice) {
+    async fn notice(&mut self, notice: Notice) {
         match notice {
             Notice::ServingSystem | Notice::NetworkReject(_) | Notice::OperatingMode(_) => {
                 self.due.registration = true
             }
             Notice::SignalInfo { .. } => self.due.signal = true,
             Notice::PacketStatus { family, status: ConnectionStatus::Disconnected, cause, .. } => {
+                let ended = family.map_or(vec![IpFamily::Ipv4, IpFamily::Ipv6], |family| vec![family]);
+                if let Some(driver) = self.driver.clone() {
+                    for family in ended {
+                        driver.session_ended(family).await;
+                    }
+                }
                 self.feed(Input::SessionDown { family, cause });
             }
             Notice::PacketStatus { reconfigure: true, .. } | Notice::SettingsChanged => {

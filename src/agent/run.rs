@@ -236,7 +236,9 @@ impl Agent {
         let (stop, stopped) = watch::channel(false);
         let journal = self.journal.clone();
         let task = tokio::spawn(async move {
-            if let Err(error) = upload::run(&options, journal, progress, stopped).await {
+            if let Err(error) =
+                upload::run(&options, upload::Deadlines::default(), journal, progress, stopped).await
+            {
                 tracing::error!("events stay in the spool: {error:#}");
             }
         });
