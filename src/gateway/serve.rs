@@ -172,6 +172,7 @@ pub async fn serve(
     app: axum::Router,
     stop: impl Future<Output = ()> + Send + 'static,
 ) -> io::Result<()> {
+    allow_many_files();
     let handle = Handle::new();
     let stopping = handle.clone();
     let watch = tokio::spawn(async move {
@@ -190,6 +191,16 @@ pub async fn serve(
     };
     watch.abort();
     outcome
+}
+
+/// Each connection is an open file, and the usual limit of 1,024 is there for programs that use `select`.
+fn allow_many_files() {
+    use nix::sys::resource::{Resource, getrlimit, setrlimit};
+    let raised = getrlimit(Resource::RLIMIT_NOFILE)
+        .and_then(|(_, hard)| setrlimit(Resource::RLIMIT_NOFILE, hard, hard));
+    if let Err(error) = raised {
+        tracing::warn!(%error, "the limit of open files stays as it is");
+    }
 }
 
 fn patient(server: Server<SocketAddr>) -> Server<SocketAddr> {
