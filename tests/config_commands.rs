@@ -128,6 +128,35 @@ fn show_says_what_goes_without_saying_and_no_secret() {
 }
 
 #[test]
+fn a_commit_names_what_waits_for_the_next_start() {
+    let router = Router::new();
+    let output =
+        router.commit(&format!("{OLD}\n[spool]\nmax-size = \"2MiB\"\n")).arg("--yes").output().unwrap();
+    assert!(output.status.success(), "{}", err(&output));
+    assert!(
+        out(&output).contains("untouched: lte-dev-1\nat the next start of the agent: [spool]\n"),
+        "{}",
+        out(&output)
+    );
+    let output = router.commit(OLD).arg("--yes").output().unwrap();
+    assert!(out(&output).contains("at the next start of the agent: [spool]\n"), "{}", out(&output));
+}
+
+#[test]
+fn a_commit_that_renames_the_router_warns_that_this_waits_for_the_next_start() {
+    let router = Router::new();
+    let renamed = new().replace("branch-0042", "branch-0043");
+    let output = router.commit(&renamed).arg("--yes").output().unwrap();
+    assert!(output.status.success(), "{}", err(&output));
+    let text = out(&output);
+    let first = "1. the name of the router changes at the next start of the agent: until then its events go on under \
+                 `branch-0042`\n   router branch-0043\n2. ";
+    assert!(text.starts_with(first), "{text}");
+    let output = router.commit(&renamed.replace("internet", "third")).arg("--yes").output().unwrap();
+    assert!(!out(&output).contains("the name of the router"), "{}", out(&output));
+}
+
+#[test]
 fn commit_warns_asks_and_replaces() {
     let router = Router::new();
     let output = router.commit(&new()).write_stdin("y\n").output().unwrap();

@@ -2,9 +2,13 @@
 //! path can be checked for leaks.
 #![cfg(all(feature = "agent", feature = "central"))]
 
+#[path = "support/rate.rs"]
+mod rate;
+
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use rate::rate_of;
 use tandem::config::{AuthenticationProtocol, Secret};
 use tandem::event::{CardState, FailureClass, IpFamily, PinState, Radio, RegistrationState};
 use tandem::link::words::{Login, Profile, Session as Made};
@@ -452,13 +456,31 @@ async fn at_commands_run_on_the_serial_port_and_chatter_stays_apart() {
     sim.begin(&Fault::AtChatter);
     for text in ["ATQ0", "ATI", "AT+CSQ"] {
         let command = tandem::at::Command::new(text).unwrap();
-        let reply = driver.at(&command, Duration::from_secs(5)).await.unwrap();
+        let reply = driver.at(&command).await.unwrap();
         assert!(reply.result.is_ok(), "{text}: {reply:?}");
         assert!(reply.information.iter().all(|line| !line.contains("RING") && !line.starts_with("+CREG")));
     }
     assert!(driver.extended_error().await.unwrap().is_some());
     driver.close(false).await;
     assert!(sim.inspect(|modem| modem.clients().is_empty()));
+}
+
+/// A port on which nobody ever answers.
+#[tokio::test]
+async fn an_at_port_has_the_rate_and_the_time_of_the_configuration() {
+    let folder = tempfile::tempdir().unwrap();
+    let paths: [PathBuf; 2] = ["control", "at"].map(|name| folder.path().join(name));
+    let _sim = SimModem::on_ptys(Settings::default(), &paths[0], &paths[1]).unwrap();
+    let silent = nix::pty::openpty(None, None).unwrap();
+    let port = nix::unistd::ttyname(&silent.slave).unwrap();
+    let slot = Slot::by_path("wwan0", &paths[0], vec![port.clone()]);
+    let serial = tandem::config::Serial { baud_rate: 19_200, timeout: Duration::from_millis(150) };
+    let options = OpenOptions { access: Access::Direct, serial, ..OpenOptions::default() };
+    let (driver, _notices) = Driver::open(&slot, &options).await.unwrap();
+    let error = driver.at(&tandem::at::Command::new("ATI").unwrap()).await.unwrap_err().to_string();
+    assert!(error.contains("no answer to ATI within 150 ms"), "{error}");
+    assert_eq!(rate_of(&port), 19_200);
+    driver.close(false).await;
 }
 
 /// A modem in a sysfs tree: it leaves its place and comes back as another device.

@@ -417,6 +417,12 @@ async fn the_program_links_its_ports_and_takes_the_links_away() {
     let text = String::from_utf8_lossy(&output.stderr);
     assert!(!output.status.success() && text.contains("bad.csv: line 2, column 3 (RSRP)"), "{text}");
 
+    let mut command = Command::new(assert_cmd::cargo::cargo_bin("tandem"));
+    command.args(["sim", "modem", "--control"]).arg(path("qmi")).arg("--at").arg(path("qmi"));
+    let output = run(&mut command).await;
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert!(!output.status.success() && text.contains("each port needs a path of its own"), "{text}");
+
     std::fs::write(path("good.csv"), "Timestamp,NetworkMode,RSRP\n2020.02.14_09.38.22,LTE,-101\n").unwrap();
     for stop in [nix::sys::signal::SIGINT, nix::sys::signal::SIGTERM] {
         let mut command = tandem();

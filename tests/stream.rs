@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -16,8 +16,10 @@ use tandem::stream::{
 const PARTITIONS: u32 = 3;
 const PATIENCE: Duration = Duration::from_secs(10);
 
+/// A time of today, so that no broker takes the records for expired.
 fn at(ms: i64) -> DateTime<Utc> {
-    DateTime::from_timestamp_millis(1_700_000_000_000 + ms).unwrap()
+    static BEGAN_MS: LazyLock<i64> = LazyLock::new(|| Utc::now().timestamp_millis() - 3_600_000);
+    DateTime::from_timestamp_millis(*BEGAN_MS + ms).unwrap()
 }
 
 fn record(topic: Topic, key: &str, value: &str) -> Record {
@@ -332,7 +334,50 @@ mod suite {
         writer.await.unwrap();
         assert_eq!(seen, (0..RECORDS).map(|n| n.to_string()).collect::<Vec<_>>());
     }
+
+    pub async fn a_reader_that_reads_ahead_sees_the_same(stream: Shared) {
+        let values = |records: &[Stored]| records.iter().map(text).collect::<Vec<_>>();
+        for n in 0..40 {
+            let records = (0..5).map(|m| record(Topic::Status, &format!("r{m}"), &(n * 5 + m).to_string()));
+            stream.append(records.collect()).await.unwrap();
+        }
+        let wanted = all(&stream, Topic::Status).await;
+        let mut positions: Vec<Position> = (0..PARTITIONS).map(|p| from(Topic::Status, p, 0)).collect();
+        stream.read_ahead(&positions).await.unwrap();
+        let mut seen = vec![Vec::new(); PARTITIONS as usize];
+        for (position, seen) in positions.iter_mut().zip(&mut seen) {
+            let limit = Limit { records: 7, ..Limit::default() };
+            loop {
+                let batch = stream.read_on(*position, limit).await.unwrap();
+                if batch.records.is_empty() {
+                    break;
+                }
+                position.offset = batch.next;
+                seen.extend(batch.records);
+            }
+        }
+        assert_eq!(seen, wanted, "an empty answer comes at the end only");
+
+        assert!(!stream.wait(&positions, Duration::from_millis(5)).await.unwrap());
+        stream.append(vec![record(Topic::Status, "r1", "more")]).await.unwrap();
+        assert!(stream.wait(&positions, PATIENCE).await.unwrap());
+        let partition = partition_of(&stream, Topic::Status, "r1").await as usize;
+        let more = stream.read_on(positions[partition], Limit::default()).await.unwrap();
+        assert_eq!(values(&more.records), ["more"]);
+
+        let back = from(Topic::Status, u32::try_from(partition).unwrap(), 2);
+        let again = stream.read_on(back, Limit { records: 3, ..Limit::default() }).await.unwrap();
+        assert_eq!(again.records, wanted[partition][2..5], "a reader may go back");
+        let on = Position { offset: again.next, ..back };
+        let on = stream.read_on(on, Limit { records: 1, ..Limit::default() }).await.unwrap();
+        assert_eq!(on.records, wanted[partition][5..6]);
+    }
 }
+
+/// The broker that `tests/run` starts, and streams in it that no other test knows.
+#[cfg(feature = "kafka")]
+#[path = "kafka/broker.rs"]
+mod broker;
 
 /// What a stream should hold, said as simply as possible.
 #[derive(Default)]
@@ -436,26 +481,45 @@ fn follow_model(steps: Vec<Step>, mut open: impl FnMut(Option<Shared>) -> Shared
 }
 
 macro_rules! backends {
-    ($($name:ident),+ $(,)?) => {
+    (every: { $($every:ident),+ $(,)? } embedded: { $($embedded:ident),+ $(,)? }) => {
         mod memory {
             use super::*;
             $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-            async fn $name() {
-                suite::$name(Arc::new(Memory::new(PARTITIONS))).await;
+            async fn $every() {
+                suite::$every(Arc::new(Memory::new(PARTITIONS))).await;
+            })+
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $embedded() {
+                suite::$embedded(Arc::new(Memory::new(PARTITIONS))).await;
             })+
         }
         mod sqlite {
             use super::*;
             $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-            async fn $name() {
+            async fn $every() {
                 let folder = tempfile::tempdir().unwrap();
-                suite::$name(open(folder.path())).await;
+                suite::$every(open(folder.path())).await;
+            })+
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $embedded() {
+                let folder = tempfile::tempdir().unwrap();
+                suite::$embedded(open(folder.path())).await;
+            })+
+        }
+        #[cfg(feature = "kafka")]
+        mod kafka {
+            use super::*;
+            use tandem::stream::Kafka;
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $every() {
+                suite::$every(Arc::new(Kafka::open(broker::settings(PARTITIONS)).await.unwrap())).await;
             })+
         }
     };
 }
 
 backends! {
+    every: {
     records_come_back_as_they_went_in,
     offsets_of_a_partition_are_contiguous_from_zero,
     records_of_a_key_stay_in_order_under_concurrent_appends,
@@ -465,9 +529,14 @@ backends! {
     a_wait_ends_with_a_record_or_the_deadline,
     a_reader_commits_outputs_and_positions_together,
     times_never_fall_and_lead_to_offsets,
+    a_reader_that_follows_sees_every_record_once_and_in_order,
+    a_reader_that_reads_ahead_sees_the_same,
+    }
+    // Of these the brokers of Kafka take care in their own time.
+    embedded: {
     old_records_go_and_offsets_go_on,
     a_compacted_topic_keeps_the_latest_of_each_key,
-    a_reader_that_follows_sees_every_record_once_and_in_order,
+    }
 }
 
 proptest! {

@@ -1,6 +1,8 @@
 //! What a field technician types, against simulated modems and folders shaped like a router's `/sys`.
 #![cfg(all(feature = "agent", feature = "central"))]
 
+#[path = "support/rate.rs"]
+mod rate;
 #[path = "support/tree.rs"]
 mod tree;
 
@@ -8,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
+use rate::rate_of;
 use serde_json::Value;
 use tree::{Function, Tree};
 
@@ -169,6 +172,22 @@ fn one_at_command_is_answered_and_everything_else_is_refused_by_name() {
         let output = run(&arguments);
         assert!(!output.status.success());
         assert!(text(&output.stderr).contains(message), "{}", text(&output.stderr));
+    }
+}
+
+#[test]
+fn a_serial_port_runs_at_the_rate_of_the_configuration_unless_another_is_named() {
+    let sim = Sim::start("");
+    let config = sim.path("agent.toml");
+    std::fs::write(&config, "[router]\nname = \"r\"\n[serial]\nbaud-rate = 9600\n").unwrap();
+    for (arguments, wanted) in [
+        (&["--config", &config][..], 9_600),
+        (&["--config", &config, "--baud-rate", "57600"], 57_600),
+        (&["--config", "/nowhere"], 115_200),
+    ] {
+        let output = tandem(&[&["serial-command", "port", &sim.at(), "ATI"], arguments].concat());
+        assert!(output.status.success(), "{}", text(&output.stderr));
+        assert_eq!(rate_of(Path::new(&sim.at())), wanted, "{arguments:?}");
     }
 }
 

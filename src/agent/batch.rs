@@ -7,6 +7,8 @@ use crate::modem::driver::Statistics;
 
 /// Samples in a batch at most; the oldest batch leaves early when more come.
 const SAMPLES_MAX: usize = 360;
+/// Offsets are told in steps of this: finer ones say nothing of a radio, and take as many bytes as a value.
+const STEP_MS: i64 = 100;
 
 /// Signal samples.
 #[derive(Debug, Default)]
@@ -28,11 +30,18 @@ impl SignalBatch {
         columns.rsrp_dbm.push(signal.rsrp_dbm);
         columns.rsrq_db.push(signal.rsrq_db);
         columns.snr_db.push(signal.snr_db);
-        let run = CellRun { count: 1, radio, band: cell.band, cell_id: cell.cell_id, tac: cell.tac };
+        let run = run(radio, cell);
         match columns.runs.last_mut() {
             Some(last) if (CellRun { count: 1, ..last.clone() }) == run => last.count += 1,
             _ => columns.runs.push(run),
         }
+    }
+
+    /// Whether a sample taken there would begin another run.
+    #[must_use]
+    pub fn is_elsewhere(&self, radio: Radio, cell: &Cell) -> bool {
+        let count = self.columns.runs.last().map_or(0, |last| last.count);
+        self.columns.runs.last() != Some(&CellRun { count, ..run(radio, cell) })
     }
 
     /// What was gathered, with the time of the first sample; `None` when nothing was.
@@ -40,6 +49,10 @@ impl SignalBatch {
         let start = self.start.take()?;
         Some((start, std::mem::take(&mut self.columns).into()))
     }
+}
+
+fn run(radio: Radio, cell: &Cell) -> CellRun {
+    CellRun { count: 1, radio, band: cell.band, cell_id: cell.cell_id, tac: cell.tac }
 }
 
 /// Traffic intervals.
@@ -51,22 +64,19 @@ pub struct TrafficBatch {
 }
 
 impl TrafficBatch {
-    /// Notes the counters. Gives the octets received and sent since the last call; `None` for the first one.
-    /// Counters that went back began anew.
-    pub fn push(&mut self, now: DateTime<Utc>, counters: &Statistics) -> Option<(u64, u64)> {
-        let (since, before) = self.before.replace((now, *counters))?;
+    /// Notes the counters. Counters that went back began anew.
+    pub fn push(&mut self, now: DateTime<Utc>, counters: &Statistics) {
+        let Some((since, before)) = self.before.replace((now, *counters)) else { return };
         let grown = |new: Option<u64>, old: Option<u64>| {
             let (new, old) = (new.unwrap_or(0), old.unwrap_or(0));
             if new < old { new } else { new - old }
         };
-        let received = grown(counters.rx_bytes, before.rx_bytes);
-        let sent = grown(counters.tx_bytes, before.tx_bytes);
         if self.columns.offset_ms.len() < SAMPLES_MAX {
             let start = *self.start.get_or_insert(since);
             let columns = &mut self.columns;
             columns.offset_ms.push(offset_ms(start, now));
-            columns.rx_bytes.push(received);
-            columns.tx_bytes.push(sent);
+            columns.rx_bytes.push(grown(counters.rx_bytes, before.rx_bytes));
+            columns.tx_bytes.push(grown(counters.tx_bytes, before.tx_bytes));
             columns.rx_packets.push(grown(counters.rx_packets, before.rx_packets));
             columns.tx_packets.push(grown(counters.tx_packets, before.tx_packets));
             columns.rx_errors.push(grown(counters.rx_errors, before.rx_errors));
@@ -74,18 +84,27 @@ impl TrafficBatch {
             columns.rx_dropped.push(grown(counters.rx_dropped, before.rx_dropped));
             columns.tx_dropped.push(grown(counters.tx_dropped, before.tx_dropped));
         }
-        Some((received, sent))
     }
 
-    /// What was gathered, with the start of the first interval; `None` when nothing was.
+    /// What was gathered, with the start of the first interval; `None` when nothing was. Columns of errors and drops
+    /// that there were none of are left out.
     pub fn take(&mut self) -> Option<(DateTime<Utc>, Body)> {
         let start = self.start.take()?;
-        Some((start, std::mem::take(&mut self.columns).into()))
+        let mut columns = std::mem::take(&mut self.columns);
+        for column in
+            [&mut columns.rx_errors, &mut columns.tx_errors, &mut columns.rx_dropped, &mut columns.tx_dropped]
+        {
+            if column.iter().all(|count| *count == 0) {
+                column.clear();
+            }
+        }
+        Some((start, columns.into()))
     }
 }
 
 fn offset_ms(start: DateTime<Utc>, now: DateTime<Utc>) -> u32 {
-    u32::try_from((now - start).num_milliseconds().max(0)).unwrap_or(u32::MAX)
+    let ms = (now - start).num_milliseconds().max(0);
+    u32::try_from((ms + STEP_MS / 2) / STEP_MS * STEP_MS).unwrap_or(u32::MAX)
 }
 
 #[cfg(test)]
@@ -117,13 +136,43 @@ mod tests {
     }
 
     #[test]
+    fn another_cell_is_elsewhere_and_the_same_is_not() {
+        let cell = |id| Cell { cell_id: Some(id), ..Cell::default() };
+        let mut batch = SignalBatch::default();
+        assert!(batch.is_elsewhere(Radio::Lte, &cell(7)));
+        for second in [0, 10] {
+            batch.push(at(second), &Signal::default(), Radio::Lte, &cell(7));
+        }
+        assert!(!batch.is_elsewhere(Radio::Lte, &cell(7)));
+        assert!(batch.is_elsewhere(Radio::Lte, &cell(8)) && batch.is_elsewhere(Radio::Umts, &cell(7)));
+    }
+
+    #[test]
+    fn offsets_are_told_in_tenths_of_a_second() {
+        let offset = |ms| offset_ms(at(0), at(0) + chrono::TimeDelta::milliseconds(ms));
+        assert_eq!([-20, 10_004, 10_049, 10_050, 20_181].map(offset), [0, 10_000, 10_000, 10_100, 20_200]);
+    }
+
+    #[test]
+    fn a_column_of_what_never_happened_is_left_out() {
+        let count = |errors| Statistics { rx_errors: Some(errors), ..Statistics::default() };
+        let mut batch = TrafficBatch::default();
+        for (second, errors) in [(0, 3), (60, 3), (120, 5)] {
+            batch.push(at(second), &count(errors));
+        }
+        let Some((_, Body::TrafficSampled(columns))) = batch.take() else { panic!("other body") };
+        assert_eq!((columns.rx_errors, columns.tx_errors), (vec![0, 2], vec![]));
+        assert_eq!((columns.rx_bytes, columns.rx_dropped), (vec![0, 0], vec![]));
+    }
+
+    #[test]
     fn counters_that_begin_anew_are_not_negative_traffic() {
         let count = |rx, tx| Statistics { rx_bytes: Some(rx), tx_bytes: Some(tx), ..Statistics::default() };
         let mut batch = TrafficBatch::default();
-        assert_eq!(batch.push(at(0), &count(1000, 500)), None);
-        assert_eq!(batch.push(at(10), &count(1500, 600)), Some((500, 100)));
-        assert_eq!(batch.push(at(20), &count(40, 20)), Some((40, 20)));
+        batch.push(at(0), &count(1000, 500));
+        batch.push(at(10), &count(1500, 600));
+        batch.push(at(20), &count(40, 20));
         let (start, Body::TrafficSampled(columns)) = batch.take().unwrap() else { panic!("other body") };
-        assert_eq!((start, columns.rx_bytes), (at(0), vec![500, 40]));
+        assert_eq!((start, columns.rx_bytes, columns.tx_bytes), (at(0), vec![500, 40], vec![100, 20]));
     }
 }

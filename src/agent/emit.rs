@@ -5,7 +5,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, SubsecRound as _, TimeDelta, Utc};
 use nix::time::{ClockId, clock_gettime};
 use sha2::{Digest as _, Sha256};
 
@@ -80,7 +80,7 @@ impl Stamper {
         self.privacy = Shown(privacy);
     }
 
-    /// The draft of what was told. Look for a step of the clock first ([`Self::step`]).
+    /// The draft of what was told, its time in whole milliseconds as that since boot. Look for a step of the clock first ([`Self::step`]).
     #[must_use]
     pub fn stamp(&self, emission: Emission, now: Reading) -> Draft {
         let Emission { subject, time, mut body } = emission;
@@ -90,7 +90,7 @@ impl Stamper {
             uptime_ms: u64::try_from(now.uptime.as_millis()).unwrap_or(u64::MAX),
             clock: now.clock,
         };
-        Draft { time: time.unwrap_or(now.wall), subject, origin, body }
+        Draft { time: time.unwrap_or(now.wall).trunc_subsecs(3), subject, origin, body }
     }
 
     /// Compares the clocks with the reading before; a draft when the wall clock was set in between.

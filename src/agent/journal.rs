@@ -11,10 +11,12 @@
 //! answer, not the request: what was sent is carried out. The thread ends when the last [`Journal`] is gone,
 //! after it has committed what waits.
 
+use std::collections::VecDeque;
 use std::path::Path;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use serde_json::value::RawValue;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::emit::{Reading, Stamper};
@@ -27,6 +29,12 @@ use crate::spool::{Appended, Batch, Depth, Spool, SpoolError};
 /// often: what a power cut may cost, against the wear of the flash.
 const GROUP_INTERVAL: Duration = Duration::from_secs(60);
 
+/// Status events kept in memory after central has them, so that a technician at the router still sees what
+/// happened. The oldest go first.
+const RECENT_EVENTS: usize = 128;
+/// Bytes of JSON that they may take.
+const RECENT_BYTES: usize = 128 * 1024;
+
 enum Request {
     Emit(Box<Emission>, Option<oneshot::Sender<Appended>>),
     Read { after: Option<Sequence>, max_bytes: usize, answer: oneshot::Sender<Result<Batch, SpoolError>> },
@@ -34,6 +42,7 @@ enum Request {
     GiveUp { what: GivenUp, cause: &'static str, answer: oneshot::Sender<Result<(), SpoolError>> },
     Remember { key: String, value: String, answer: oneshot::Sender<Result<(), SpoolError>> },
     Recall { key: String, answer: oneshot::Sender<Option<String>> },
+    Recent(oneshot::Sender<Vec<Box<RawValue>>>),
     Depth(oneshot::Sender<Depth>),
     SetPrivacy(Privacy),
     Tick,
@@ -79,8 +88,10 @@ impl Journal {
         let (written, status_written) = watch::channel(0);
         let thread = std::thread::spawn(move || {
             stamper.step(Reading::now());
+            let mut recent = Recent::default();
             while let Some(request) = queue.blocking_recv() {
-                Writer { spool: &mut spool, stamper: &mut stamper, written: &written }.answer(request);
+                Writer { spool: &mut spool, stamper: &mut stamper, written: &written, recent: &mut recent }
+                    .answer(request);
             }
             if let Err(error) = spool.flush() {
                 tracing::error!(%error, "events in memory are lost with this process");
@@ -156,6 +167,15 @@ impl Journal {
         self.ask(|answer| Request::Recall { key: key.to_owned(), answer }).await.ok().flatten()
     }
 
+    /// Status events that central has already, oldest first: the last [`RECENT_EVENTS`] of this run. What central
+    /// does not have yet is for [`Self::read`].
+    ///
+    /// # Errors
+    /// [`JournalError::Ended`].
+    pub async fn recent(&self) -> Result<Vec<Box<RawValue>>, JournalError> {
+        self.ask(Request::Recent).await
+    }
+
     /// How full the spool is.
     ///
     /// # Errors
@@ -190,6 +210,25 @@ struct Writer<'a> {
     spool: &'a mut Spool,
     stamper: &'a mut Stamper,
     written: &'a watch::Sender<u64>,
+    recent: &'a mut Recent,
+}
+
+/// What was acknowledged last.
+#[derive(Default)]
+struct Recent {
+    events: VecDeque<Box<RawValue>>,
+    bytes: usize,
+}
+
+impl Recent {
+    fn push(&mut self, json: Box<RawValue>) {
+        self.bytes += json.get().len();
+        self.events.push_back(json);
+        while self.events.len() > RECENT_EVENTS || self.bytes > RECENT_BYTES {
+            let Some(oldest) = self.events.pop_front() else { return };
+            self.bytes -= oldest.get().len();
+        }
+    }
 }
 
 impl Writer<'_> {
@@ -211,7 +250,12 @@ impl Writer<'_> {
                 let _ = answer.send(self.read(after, max_bytes));
             }
             Request::Acknowledge { epoch, sequence, answer } => {
-                let _ = answer.send(self.spool.acknowledge(epoch, sequence));
+                let events = self.about_to_go(sequence);
+                let acknowledged = self.spool.acknowledge(epoch, sequence);
+                if acknowledged.is_ok() {
+                    events.into_iter().for_each(|json| self.recent.push(json));
+                }
+                let _ = answer.send(acknowledged);
             }
             Request::GiveUp { what, cause, answer } => {
                 let _ = answer.send(match what {
@@ -224,6 +268,9 @@ impl Writer<'_> {
             }
             Request::Recall { key, answer } => {
                 let _ = answer.send(self.spool.recall(&key));
+            }
+            Request::Recent(answer) => {
+                let _ = answer.send(self.recent.events.iter().cloned().collect());
             }
             Request::Depth(answer) => {
                 let _ = answer.send(self.spool.depth());
@@ -243,6 +290,14 @@ impl Writer<'_> {
         self.spool.declare(|body: Body| stamper.stamp(Emission { subject: None, time: None, body }, now))?;
         let after = after.unwrap_or_default();
         self.spool.read(after, max_bytes)
+    }
+
+    /// The status events that an acknowledgement up to `sequence` trims, as far as they are worth keeping.
+    fn about_to_go(&mut self, sequence: Sequence) -> Vec<Box<RawValue>> {
+        let after = Sequence(sequence.0.saturating_sub(RECENT_EVENTS as u64));
+        let Ok(batch) = self.spool.read(after, 2 * RECENT_BYTES) else { return Vec::new() };
+        let gone = batch.events.into_iter().filter(|event| event.sequence <= sequence);
+        gone.filter(|event| event.class == Class::Status).map(|event| event.json).collect()
     }
 
     /// Reads the clocks and tells when one of them was set.
@@ -292,6 +347,35 @@ mod tests {
         assert!(
             matches!(event.body, Body::SpoolDropped(dropped) if dropped.cause == "refused" && dropped.first_sequence == 2)
         );
+    }
+
+    #[tokio::test]
+    async fn what_central_has_is_still_told_within_bounds_and_only_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let (journal, _thread) = start(folder.path());
+        let count = RECENT_EVENTS + 20;
+        for number in 0..count {
+            journal.emit(emission(&number.to_string())).await;
+        }
+        let batch = journal.read(None, 1 << 20).await.unwrap();
+        let told = async || {
+            let kept = journal.recent().await.unwrap().into_iter();
+            let waiting =
+                journal.read(None, 1 << 20).await.unwrap().events.into_iter().map(|event| event.json);
+            let all =
+                kept.chain(waiting).map(|json| Event::from_json(json.get().as_bytes()).unwrap().sequence.0);
+            all.collect::<Vec<_>>()
+        };
+        let all: Vec<u64> = (1..=count as u64).collect();
+        assert_eq!(told().await, all);
+        for upto in [5, 5, 3, 60] {
+            journal.acknowledge(batch.epoch, Sequence(upto)).await.unwrap();
+            assert_eq!(told().await, all);
+        }
+        assert!(journal.acknowledge(batch.epoch, Sequence(count as u64 + 1)).await.is_err());
+        assert_eq!(told().await, all);
+        journal.acknowledge(batch.epoch, Sequence(count as u64)).await.unwrap();
+        assert_eq!(told().await, all[20..]);
     }
 
     #[tokio::test]

@@ -7,6 +7,7 @@
 //! Operations and readings run as futures of this task, so nothing outlives it and a wedged modem never delays
 //! the stop.
 
+use std::collections::{BTreeMap, VecDeque};
 use std::future::Future;
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
@@ -14,33 +15,40 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
-use tokio::sync::{mpsc, watch};
-use tokio::time::{MissedTickBehavior, interval, sleep_until, timeout};
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::{sleep_until, timeout};
 
 use super::Emission;
 use super::batch::{SignalBatch, TrafficBatch};
+use super::beats;
+use super::correlation::Correlations;
 use super::emit;
 use super::journal::Journal;
-use crate::config::Sample;
-use crate::event::{Body, IpFamily, LinkState, ModemDetected, ModemRemoved, Rung};
+use super::recover::Climber;
+use super::report::{self, Look};
+use super::socket::Answer;
+use super::uplinks::{Wish, Wishes};
+use crate::config::{Sample, Serial};
+use crate::event::{Body, ImageChanged, IpFamily, LinkState, ModemDetected, ModemRemoved, Rung};
 use crate::link::failure::Cause;
 use crate::link::ladder::Arbiter;
 use crate::link::machine::Machine;
 use crate::link::memory::{Memory, Stamped};
 use crate::link::status::{LinkStatus, PacketStatistics};
-use crate::link::words::{Dialled, Identity, Input, LinkConfig, Operation, Output};
+use crate::link::words::{Dialled, Identity, Input, LinkConfig, Operation, Output, Path as DataPath};
 use crate::modem::driver::{Call, Driver, DriverError, Notice, Notices, OpenOptions, Reading, Statistics};
+use crate::modem::image_change;
 use crate::modem::sysfs::Slot;
 use crate::qmi::wds::ConnectionStatus;
 
 /// Orders that wait for a link. When it is full the sender waits.
 pub const ORDERS_MAX: usize = 8;
+/// Why a modem is not there any more, as far as a look at the bus tells.
+const GONE: &str = "device removed";
 /// How long giving client ids back may take at stop.
 const CLOSE_DEADLINE: Duration = Duration::from_secs(5);
 /// How long one reading of signal, counters, card and registration may take.
 const READING_DEADLINE: Duration = Duration::from_secs(20);
-/// Intervals in a row that sent and received nothing before the data path is suspected.
-const SILENT_INTERVALS: u32 = 3;
 
 /// What an operator wants of a link.
 #[derive(Debug)]
@@ -55,36 +63,117 @@ pub enum Order {
         forced: bool,
     },
     /// Another configuration.
-    Config(Box<LinkConfig>),
+    Config(Box<Part>),
+    /// Something of the modem itself, for a technician.
+    Ask(Ask, oneshot::Sender<Answer>),
 }
 
-/// What a link's task is given.
-pub struct Setup {
+/// What a technician may ask of a modem.
+#[derive(Debug)]
+pub enum Ask {
+    /// A look at it.
+    Look(Look),
+    /// To make the stored image of this carrier run.
+    SetImage(String),
+}
+
+/// All of a link's part in the configuration.
+#[derive(Debug)]
+pub struct Part {
     /// What to dial and how to behave.
     pub config: LinkConfig,
     /// Status as far as the configuration tells it.
     pub status: LinkStatus,
     /// Control port, and AT ports, named by hand; otherwise sysfs is asked for the target-interface.
     pub fixed_slot: Option<Slot>,
-    /// Folder shaped like `/sys`.
-    pub sysfs: PathBuf,
-    /// Folder where client ids are kept for the next start.
-    pub state_dir: PathBuf,
+    /// AT port named by hand.
+    pub usb_port: Option<PathBuf>,
+    /// How AT ports are spoken to.
+    pub serial: Serial,
     /// How often to sample.
     pub sample: Sample,
     /// How long samples are batched.
     pub batch_interval: Duration,
+}
+
+/// Where a link's modem is looked for.
+struct Place {
+    target_interface: String,
+    fixed_slot: Option<Slot>,
+    usb_port: Option<PathBuf>,
+}
+
+impl Part {
+    fn place(&self) -> Place {
+        Place {
+            target_interface: self.status.target_interface.clone(),
+            fixed_slot: self.fixed_slot.clone(),
+            usb_port: self.usb_port.clone(),
+        }
+    }
+}
+
+impl Place {
+    fn find(&self, slots: &[Slot]) -> Option<Slot> {
+        if let Some(slot) = &self.fixed_slot {
+            return slot.control.exists().then(|| slot.clone());
+        }
+        let slot = slots.iter().find(|slot| slot.netdev == self.target_interface)?.clone();
+        let named = self.usb_port.as_ref().map(|port| vec![port.clone()]);
+        Some(Slot { at_ports: named.unwrap_or(slot.at_ports), ..slot })
+    }
+}
+
+/// What became of a change of image, and who asked for it.
+type ImageFate = (Result<ImageChanged, DriverError>, oneshot::Sender<Answer>);
+
+/// What the choice of uplinks must know of a link.
+#[derive(Clone, Debug, PartialEq)]
+pub struct News {
+    /// What may be on its network interface.
+    pub path: DataPath,
+    /// Its state.
+    pub state: LinkState,
+    /// What brought it there.
+    pub cause: String,
+    /// When that was noticed.
+    pub at: Instant,
+    /// Id of the change that brought it there; its events carry the same.
+    pub correlation_id: Option<String>,
+    /// Counters of the session as the modem last told them.
+    pub statistics: Option<Statistics>,
+}
+
+/// The news of every link, by name. The latest of each counts.
+pub type AllNews = BTreeMap<String, News>;
+
+/// What a link's task is given.
+pub struct Setup {
+    /// Its part in the configuration; it changes.
+    pub part: Part,
+    /// How control ports are opened.
+    pub opening: OpenOptions,
+    /// Folder shaped like `/sys`.
+    pub sysfs: PathBuf,
+    /// Folder where client ids are kept for the next start.
+    pub state_dir: PathBuf,
     /// Where events go.
     pub journal: Journal,
     /// Who may climb the recovery ladder.
     pub arbiter: Arc<Mutex<Arbiter>>,
     /// Names of the uplinks that carry traffic now.
     pub working: watch::Receiver<Vec<String>>,
+    /// Where the choice of uplinks hears of this link.
+    pub news: watch::Sender<AllNews>,
+    /// What the choice of uplinks wants of this link.
+    pub wishes: watch::Receiver<Wishes>,
+    /// Ids for what is noticed here.
+    pub correlations: Arc<Correlations>,
 }
 
 impl Setup {
     async fn emit(&self, body: impl Into<Body>) {
-        let subject = Some(self.config.name.clone());
+        let subject = Some(self.part.config.name.clone());
         self.journal.emit(Emission { subject, time: None, body: body.into() }).await;
     }
 
@@ -97,8 +186,8 @@ impl Setup {
             memory,
         };
         let text = serde_json::to_string(&stamped).expect("a memory is plain data");
-        if let Err(error) = self.journal.remember(&memory_key(&self.config.name), text).await {
-            tracing::warn!(link = self.config.name, %error, "failure context not kept over a restart");
+        if let Err(error) = self.journal.remember(&memory_key(&self.part.config.name), text).await {
+            tracing::warn!(link = self.part.config.name, %error, "failure context not kept over a restart");
         }
     }
 }
@@ -112,8 +201,11 @@ struct Done {
 }
 
 /// What a look at the modem gave.
-#[derive(Default)]
 struct Looked {
+    /// When it began.
+    at: DateTime<Utc>,
+    /// Whether its reading is a sample whatever it says.
+    sample: bool,
     inputs: Vec<Input>,
     reading: Option<Reading>,
     statistics: Option<Statistics>,
@@ -125,21 +217,29 @@ struct Due {
     registration: bool,
     sim: bool,
     signal: bool,
+    /// The signal is to be recorded; otherwise only where the cell is another one.
+    sample: bool,
     statistics: bool,
 }
 
 struct Link {
     setup: Setup,
     machine: Machine,
+    /// What the machine asked for that is not done yet.
+    outputs: VecDeque<Output>,
+    /// Id of the last change.
+    correlation_id: Option<String>,
     slot: Option<Slot>,
     driver: Option<Arc<Driver>>,
     notices: Option<Notices>,
     operation: Option<Job<Done>>,
     look: Option<Job<Looked>>,
+    /// While its image is changed the modem is not the machine's, which takes it for pulled out.
+    image: Option<Job<ImageFate>>,
     due: Due,
     signals: SignalBatch,
     traffic: TrafficBatch,
-    silent_intervals: u32,
+    wish: Wish,
     status: watch::Sender<LinkStatus>,
 }
 
@@ -156,28 +256,33 @@ pub async fn run(
     let reading = emit::Reading::now();
     let uptime_ms = u64::try_from(reading.uptime.as_millis()).unwrap_or(u64::MAX);
     let memory = memory.map(|stamped| stamped.recall(&emit::boot_id(), uptime_ms));
-    let seed = setup.config.name.bytes().fold(uptime_ms, |seed, byte| seed.rotate_left(5) ^ u64::from(byte));
-    let machine = Machine::new(setup.config.clone(), memory, seed, Instant::now());
-    let mut signal_tick = ticks(setup.sample.signal_interval);
-    let mut traffic_tick = ticks(setup.sample.traffic_interval);
-    let mut flush_tick = ticks(setup.batch_interval);
+    let seed =
+        setup.part.config.name.bytes().fold(uptime_ms, |seed, byte| seed.rotate_left(5) ^ u64::from(byte));
+    let machine = Machine::new(setup.part.config.clone(), memory, seed, Instant::now());
+    let mut signal_tick = beats(setup.part.sample.signal_interval);
+    let mut traffic_tick = beats(setup.part.sample.traffic_interval);
+    let mut flush_beat = beats(setup.part.batch_interval);
     let mut link = Link {
         setup,
         machine,
+        outputs: VecDeque::new(),
+        correlation_id: None,
         slot: None,
         driver: None,
         notices: None,
         operation: None,
         look: None,
+        image: None,
         due: Due::default(),
         signals: SignalBatch::default(),
         traffic: TrafficBatch::default(),
-        silent_intervals: 0,
+        wish: Wish::default(),
         status,
     };
     link.status.send_modify(|status| status.last_failure_time = last_failure_time);
     let known = slots.borrow_and_update().clone();
-    link.find_slot(&known).await;
+    link.find_slot(&known, GONE).await;
+    link.wish();
     loop {
         link.carry_out().await;
         link.start_look();
@@ -187,20 +292,43 @@ pub async fn run(
             () = stopped(&mut stop) => break,
             done = finished(&mut link.operation) => link.done(done).await,
             looked = finished(&mut link.look) => link.looked(looked),
+            fate = finished(&mut link.image) => {
+                let slots = slots.borrow().clone();
+                link.image_is_set(fate, &slots).await;
+            }
             notice = next_notice(&mut link.notices) => link.notice(notice).await,
-            Some(order) = orders.recv() => link.order(order),
+            Some(order) = orders.recv() => match order {
+                Order::Retry => link.feed(Input::RetryNow),
+                Order::Reset { rung, forced } => link.feed(Input::ResetNow { rung, forced }),
+                Order::Config(part) => {
+                    let before = link.take_over(*part);
+                    let known = slots.borrow().clone();
+                    link.find_slot(&known, "configured elsewhere").await;
+                    let Part { sample, batch_interval, .. } = &link.setup.part;
+                    if (&before.sample, &before.batch_interval) != (sample, batch_interval) {
+                        signal_tick = beats(sample.signal_interval);
+                        traffic_tick = beats(sample.traffic_interval);
+                        flush_beat = beats(*batch_interval);
+                    }
+                }
+                Order::Ask(Ask::Look(look), answer) => {
+                    tokio::spawn(report::answer(link.driver.clone(), look, answer));
+                }
+                Order::Ask(Ask::SetImage(carrier), answer) => link.set_image(carrier, answer, &slots).await,
+            },
+            Ok(()) = link.setup.wishes.changed() => link.wish(),
             Ok(()) = slots.changed() => {
                 let slots = slots.borrow_and_update().clone();
-                link.find_slot(&slots).await;
+                link.find_slot(&slots, GONE).await;
             }
             () = sleep_until(deadline.into()) => link.feed(Input::Timeout),
-            _ = signal_tick.tick() => link.due.signal = true,
+            _ = signal_tick.tick() => (link.due.signal, link.due.sample) = (true, true),
             _ = traffic_tick.tick() => link.due.statistics = true,
-            _ = flush_tick.tick() => link.flush().await,
+            _ = flush_beat.tick() => link.flush().await,
         }
     }
     link.flush().await;
-    (link.operation, link.look, link.notices) = (None, None, None);
+    (link.operation, link.look, link.image, link.notices) = (None, None, None, None);
     if let Some(driver) = link.driver.take().and_then(Arc::into_inner) {
         let _ = timeout(CLOSE_DEADLINE, driver.close(true)).await;
     }
@@ -208,27 +336,67 @@ pub async fn run(
 
 impl Link {
     fn feed(&mut self, input: Input) {
-        self.machine.handle(input, Instant::now());
+        self.feed_because(input, None);
     }
 
-    async fn find_slot(&mut self, slots: &[Slot]) {
-        let wanted = &self.setup.status.target_interface;
-        let found = match &self.setup.fixed_slot {
-            Some(slot) => slot.control.exists().then(|| slot.clone()),
-            None => slots.iter().find(|slot| slot.netdev == *wanted).cloned(),
-        };
-        let moved = |old: &Slot, new: &Slot| (old.device, &old.control) != (new.device, &new.control);
+    /// Feeds the machine with what somebody else noticed first, and gave this id.
+    fn feed_because(&mut self, input: Input, correlation_id: Option<String>) {
+        let now = Instant::now();
+        self.machine.handle(input, now);
+        self.gather(correlation_id);
+        self.tell(now);
+    }
+
+    /// Takes over what the machine asks for. A change has a new id, and what is told with or after it bears the same. While
+    /// the kernel says that the interface is gone, all that happens here comes of that.
+    fn gather(&mut self, known: Option<String>) {
+        let mut outputs: Vec<_> = std::iter::from_fn(|| self.machine.poll_output()).collect();
+        let is_change = |output: &Output| matches!(output, Output::Report(body) if matches!(**body, Body::LinkChanged(_)));
+        if outputs.iter().any(is_change) {
+            let name = &self.setup.part.config.name;
+            let gone = || self.setup.wishes.borrow().get(name)?.gone.clone();
+            let id = known.or_else(gone).unwrap_or_else(|| self.setup.correlations.next(name));
+            self.correlation_id = Some(id);
+        }
+        for output in &mut outputs {
+            if let Output::Report(body) = output
+                && let Some(correlation_id) = correlation_id_of(body)
+            {
+                correlation_id.clone_from(&self.correlation_id);
+            }
+        }
+        self.outputs.extend(outputs);
+    }
+
+    /// Tells the choice of uplinks at once, before anything slower is done.
+    fn tell(&self, at: Instant) {
+        let machine = &self.machine;
+        self.setup.news.send_if_modified(|all| {
+            let known = all.get(&self.setup.part.config.name);
+            if known.is_some_and(|news| news.path == *machine.path() && news.state == machine.state()) {
+                return false;
+            }
+            let (path, cause) = (machine.path().clone(), machine.cause().to_owned());
+            let correlation_id = self.correlation_id.clone();
+            let news = News { path, state: machine.state(), cause, at, correlation_id, statistics: None };
+            all.insert(self.setup.part.config.name.clone(), news);
+            true
+        });
+    }
+
+    /// Looks for the modem. Where another one is found than before, or none, `cause` says why.
+    async fn find_slot(&mut self, slots: &[Slot], cause: &str) {
+        let found = if self.image.is_some() { None } else { self.setup.part.place().find(slots) };
+        let place = |slot: &Slot| (slot.netdev.clone(), slot.device, slot.control.clone());
+        let moved = |old: &Slot, new: &Slot| place(old) != place(new);
         let gone = match (&self.slot, &found) {
             (Some(old), Some(new)) => moved(old, new),
             (Some(_), None) => true,
             (None, _) => false,
         };
         if gone && let Some(slot) = self.slot.take() {
-            let removed = ModemRemoved {
-                usb_path: slot.usb_path,
-                netdev: Some(slot.netdev),
-                cause: "device removed".into(),
-            };
+            let removed =
+                ModemRemoved { usb_path: slot.usb_path, netdev: Some(slot.netdev), cause: cause.into() };
             self.setup.emit(removed).await;
             self.feed(Input::Vanished);
         }
@@ -242,7 +410,8 @@ impl Link {
     }
 
     async fn carry_out(&mut self) {
-        while let Some(output) = self.machine.poll_output() {
+        self.gather(None);
+        while let Some(output) = self.outputs.pop_front() {
             match output {
                 Output::Operate(operation) => self.operation = Some(self.operate(operation)),
                 Output::Abort => self.operation = None,
@@ -269,7 +438,10 @@ impl Link {
     }
 
     fn arbiter<T>(&self, decide: impl FnOnce(&mut Arbiter, &str) -> T) -> T {
-        decide(&mut self.setup.arbiter.lock().expect("no task panics with the lock"), &self.setup.config.name)
+        decide(
+            &mut self.setup.arbiter.lock().expect("no task panics with the lock"),
+            &self.setup.part.config.name,
+        )
     }
 
     fn ask_recovery(&mut self, rung: Rung, forced: bool) {
@@ -305,7 +477,7 @@ impl Link {
     async fn flush(&mut self) {
         let batches = [self.signals.take(), self.traffic.take()];
         for (time, body) in batches.into_iter().flatten() {
-            let subject = Some(self.setup.config.name.clone());
+            let subject = Some(self.setup.part.config.name.clone());
             self.setup.journal.emit(Emission { subject, time: Some(time), body }).await;
         }
     }
@@ -331,11 +503,32 @@ impl Link {
         });
     }
 
-    fn order(&mut self, order: Order) {
-        match order {
-            Order::Retry => self.feed(Input::RetryNow),
-            Order::Reset { rung, forced } => self.feed(Input::ResetNow { rung, forced }),
-            Order::Config(config) => self.feed(Input::ConfigChanged(config)),
+    /// What the session does not depend on changes in place. Returns the part as it was.
+    fn take_over(&mut self, part: Part) -> Part {
+        self.status.send_modify(|shown| {
+            shown.target_interface.clone_from(&part.status.target_interface);
+            shown.network_interface.clone_from(&part.status.network_interface);
+            shown.profile.clone_from(&part.status.profile);
+            (shown.priority, shown.weight) = (part.status.priority, part.status.weight);
+        });
+        let config = Box::new(part.config.clone());
+        let before = std::mem::replace(&mut self.setup.part, part);
+        self.feed(Input::ConfigChanged(config));
+        before
+    }
+
+    /// Hands on what the choice of uplinks found out or decided since the last time.
+    fn wish(&mut self) {
+        let wishes = self.setup.wishes.borrow_and_update();
+        let wish = wishes.get(&self.setup.part.config.name).cloned().unwrap_or_default();
+        drop(wishes);
+        let before = std::mem::replace(&mut self.wish, wish.clone());
+        if let Some(verdict) = wish.verdict.filter(|verdict| before.verdict.as_ref() != Some(verdict)) {
+            let input = if verdict.answers { Input::ProbeAnswered } else { Input::ProbeLost };
+            self.feed_because(input, Some(verdict.correlation_id));
+        }
+        if wish.standby != before.standby {
+            self.feed(Input::Standby(wish.standby));
         }
     }
 
@@ -346,13 +539,14 @@ impl Link {
             }
             Notice::SignalInfo { .. } => self.due.signal = true,
             Notice::PacketStatus { family, status: ConnectionStatus::Disconnected, cause, .. } => {
+                // Traffic moves first.
+                self.feed(Input::SessionDown { family, cause });
                 let ended = family.map_or(vec![IpFamily::Ipv4, IpFamily::Ipv6], |family| vec![family]);
                 if let Some(driver) = self.driver.clone() {
                     for family in ended {
                         driver.session_ended(family).await;
                     }
                 }
-                self.feed(Input::SessionDown { family, cause });
             }
             Notice::PacketStatus { reconfigure: true, .. } | Notice::SettingsChanged => {
                 self.feed(Input::SettingsChanged);
@@ -373,12 +567,47 @@ impl Link {
     async fn done(&mut self, done: Done) {
         if let Some((driver, notices)) = done.opened {
             (self.driver, self.notices) = (Some(driver), Some(notices));
-            self.due.signal = true;
+            (self.due.signal, self.due.sample) = (true, true);
         }
         if let (Input::Opened(Ok(identity)), Some(slot)) = (&done.input, &self.slot) {
             self.setup.emit(detected(slot, Some(identity))).await;
         }
         self.feed(done.input);
+    }
+
+    /// Gives the modem up for a change of its image, which restarts it once or twice.
+    async fn set_image(
+        &mut self,
+        carrier: String,
+        answer: oneshot::Sender<Answer>,
+        slots: &watch::Receiver<Vec<Slot>>,
+    ) {
+        let refused = match (&self.image, &self.slot) {
+            (Some(_), _) => Some("its image is being changed already"),
+            (None, None) => Some("there is no modem"),
+            (None, Some(_)) => None,
+        };
+        if let Some(why) = refused {
+            let _ = answer.send(Err(why.into()));
+            return;
+        }
+        let (options, place, seen) = (self.options(), self.setup.part.place(), slots.clone());
+        self.image = Some(Box::pin(async move {
+            let find = || place.find(&seen.borrow());
+            (image_change::change(&carrier, &options, find).await, answer)
+        }));
+        // The port is closed, and only then opened for the change, which waits for that.
+        self.find_slot(&[], "its image is changed").await;
+    }
+
+    /// Tells what became of it, and takes the modem back.
+    async fn image_is_set(&mut self, (changed, answer): ImageFate, slots: &[Slot]) {
+        if let Ok(changed) = &changed {
+            self.setup.emit(changed.clone()).await;
+        }
+        let told = |changed| serde_json::to_value(changed).map_err(|error| error.to_string());
+        let _ = answer.send(changed.map_err(|error| error.to_string()).and_then(told));
+        self.find_slot(slots, GONE).await;
     }
 
     fn start_look(&mut self) {
@@ -397,28 +626,24 @@ impl Link {
             self.feed(input);
         }
         if let Some(reading) = looked.reading {
-            self.signals.push(Utc::now(), &reading.signal, reading.radio, &reading.cell);
+            if looked.sample || self.signals.is_elsewhere(reading.radio, &reading.cell) {
+                self.signals.push(looked.at, &reading.signal, reading.radio, &reading.cell);
+            }
             self.status.send_modify(|status| status.signal = Some(reading.signal.clone()));
             self.feed(Input::Measured { signal: reading.signal, cell: reading.cell });
         }
         if let Some(statistics) = looked.statistics {
-            self.count(&statistics);
+            self.count(looked.at, &statistics);
         }
     }
 
-    /// Notes the counters of the session. A path that is sent into and gives nothing back is suspect.
-    fn count(&mut self, now: &Statistics) {
+    fn count(&mut self, at: DateTime<Utc>, now: &Statistics) {
         self.status.send_modify(|status| status.packet_statistics = Some(packet_statistics(now)));
-        let Some((received, sent)) = self.traffic.push(Utc::now(), now) else { return };
-        if received > 0 {
-            self.silent_intervals = 0;
-            self.feed(Input::ProbeAnswered);
-        } else if sent > 0 {
-            self.silent_intervals += 1;
-            if self.silent_intervals >= SILENT_INTERVALS {
-                self.feed(Input::ProbeLost);
-            }
-        }
+        self.traffic.push(at, now);
+        self.setup.news.send_if_modified(|all| {
+            let news = all.get_mut(&self.setup.part.config.name);
+            news.map(|news| news.statistics = Some(*now)).is_some()
+        });
     }
 
     fn operate(&self, operation: Operation) -> Job<Done> {
@@ -443,7 +668,15 @@ impl Link {
             return self.open();
         }
         let (driver, sysfs) = (self.driver.clone(), self.setup.sysfs.clone());
-        let families = self.setup.config.families.clone();
+        if let Operation::Recover(rung) = operation {
+            let (slot, options) = (self.slot.clone(), self.options());
+            let reboot = self.machine.config().recovery.reboot;
+            let climber = Climber { driver, slot, options, sysfs, reboot };
+            return Box::pin(async move {
+                Done { input: Input::Recovered(climber.climb(rung).await), opened: None }
+            });
+        }
+        let families = self.machine.config().families.clone();
         Box::pin(async move {
             let input = match driver {
                 Some(driver) => exchange(&driver, &operation, &families, &sysfs).await,
@@ -453,13 +686,19 @@ impl Link {
         })
     }
 
-    fn open(&self) -> Job<Done> {
-        let options = OpenOptions {
+    fn options(&self) -> OpenOptions {
+        let config = self.machine.config();
+        OpenOptions {
             state: Some(self.setup.state_dir.clone()),
-            expected_imei: self.setup.config.imei.clone(),
-            families: self.setup.config.families.clone(),
-            ..OpenOptions::default()
-        };
+            expected_imei: config.imei.clone(),
+            families: config.families.clone(),
+            serial: self.setup.part.serial.clone(),
+            ..self.setup.opening.clone()
+        }
+    }
+
+    fn open(&self) -> Job<Done> {
+        let options = self.options();
         let slot = self.slot.clone();
         Box::pin(async move {
             let opened = async {
@@ -522,7 +761,7 @@ async fn exchange(driver: &Driver, operation: &Operation, families: &[IpFamily],
         }
         Operation::CleanUp => Input::CleanedUp(driver.stop_stale_sessions().await.map_err(cause)),
         Operation::ReadSettings => Input::SettingsRead(settings(driver, families).await.map_err(cause)),
-        Operation::Recover(rung) => Input::Recovered(recover(driver, *rung, families).await),
+        Operation::Recover(_) => Input::Recovered(Err("not by an exchange".into())),
     }
 }
 
@@ -548,27 +787,9 @@ async fn settings(driver: &Driver, families: &[IpFamily]) -> Result<crate::event
     }
 }
 
-async fn recover(driver: &Driver, rung: Rung, families: &[IpFamily]) -> Result<(), String> {
-    let told = |error: DriverError| error.to_string();
-    match rung {
-        Rung::Redial => {
-            for family in families {
-                driver.disconnect(*family).await.map_err(told)?;
-            }
-            Ok(())
-        }
-        Rung::RadioCycle => {
-            driver.set_radio(false).await.map_err(told)?;
-            driver.set_radio(true).await.map_err(told)
-        }
-        Rung::QmiReset => driver.reset_operating_mode().await.map_err(told),
-        Rung::AtReset => driver.at_reset().await.map_err(told),
-        Rung::UsbPower | Rung::Reboot | Rung::Unknown => Err("this build cannot do that".into()),
-    }
-}
-
 async fn look(driver: Arc<Driver>, due: Due) -> Looked {
-    let mut looked = Looked::default();
+    let mut looked =
+        Looked { at: Utc::now(), sample: due.sample, inputs: Vec::new(), reading: None, statistics: None };
     let all = async {
         if due.registration
             && let Ok(registration) = driver.registration().await
@@ -633,6 +854,16 @@ fn detected(slot: &Slot, identity: Option<&Identity>) -> ModemDetected {
     }
 }
 
+/// Where an event of a link says what it belongs to.
+fn correlation_id_of(body: &mut Body) -> Option<&mut Option<String>> {
+    match body {
+        Body::LinkChanged(changed) => Some(&mut changed.correlation_id),
+        Body::LinkFailed(failed) => Some(&mut failed.correlation_id),
+        Body::RecoveryPerformed(performed) => Some(&mut performed.correlation_id),
+        _ => None,
+    }
+}
+
 fn packet_statistics(statistics: &Statistics) -> PacketStatistics {
     PacketStatistics {
         tx_packets_ok: statistics.tx_packets,
@@ -647,7 +878,7 @@ fn packet_statistics(statistics: &Statistics) -> PacketStatistics {
 }
 
 async fn recall(setup: &Setup) -> Option<Stamped> {
-    let text = setup.journal.recall(&memory_key(&setup.config.name)).await?;
+    let text = setup.journal.recall(&memory_key(&setup.part.config.name)).await?;
     serde_json::from_str(&text)
         .inspect_err(|error| tracing::warn!(%error, "failure context of an earlier run is not readable"))
         .ok()
@@ -655,12 +886,6 @@ async fn recall(setup: &Setup) -> Option<Stamped> {
 
 fn memory_key(link: &str) -> String {
     format!("link/{link}")
-}
-
-fn ticks(period: Duration) -> tokio::time::Interval {
-    let mut ticks = interval(period.max(Duration::from_millis(100)));
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    ticks
 }
 
 /// Waits for the job and clears it; for ever without one.

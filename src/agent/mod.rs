@@ -6,13 +6,17 @@
 
 mod batch;
 pub mod config_file;
+mod correlation;
 pub mod emit;
 pub mod footprint;
 pub mod journal;
 pub mod link;
+mod recover;
+mod report;
 pub mod run;
 pub mod slots;
 pub mod socket;
+pub mod uplinks;
 pub mod upload;
 
 use crate::event::Body;
@@ -31,3 +35,27 @@ pub struct Emission {
 /// How many emissions wait for the writer. When it is full the sender waits: the writer only ever waits for
 /// the disk, and a disk that fails is answered by the spool's ring in memory.
 pub const EMISSIONS_MAX: usize = 256;
+
+/// A tick each `period`, 100 ms at least; ticks that were missed are not made up for.
+fn ticks(period: std::time::Duration) -> tokio::time::Interval {
+    let mut ticks = tokio::time::interval(period.max(std::time::Duration::from_millis(100)));
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    ticks
+}
+
+/// A tick at every whole `period` since boot, so that all tasks hand over what they gathered at the same
+/// moments, whenever they began.
+fn beats(period: std::time::Duration) -> tokio::time::Interval {
+    let period = period.max(std::time::Duration::from_millis(100));
+    let mut beats = tokio::time::interval_at(last_beat(period) + period, period);
+    beats.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
+    beats
+}
+
+/// The latest whole `period` since boot.
+fn last_beat(period: std::time::Duration) -> tokio::time::Instant {
+    let now = tokio::time::Instant::now();
+    let since = emit::Reading::now().uptime.as_nanos() % period.as_nanos().max(1);
+    let since = std::time::Duration::from_nanos(u64::try_from(since).unwrap_or(0));
+    now.checked_sub(since).unwrap_or(now)
+}

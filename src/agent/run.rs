@@ -1,8 +1,5 @@
 //! Starts the tasks of the agent, tells them of a changed configuration, answers the local socket, and stops
-//! them in order.
-//!
-//! Routes are not set by this build: links, events and answers are complete, the network interfaces are
-//! left to the host.
+//! them in order: links first, which leave their sessions up, then the routes, which are handed to the host.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -14,42 +11,65 @@ use chrono::Utc;
 use serde_json::{Value, json};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
-use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
+use tokio::time::{Instant, timeout};
 
 use super::Emission;
 use super::config_file::{ConfigFile, Settled, boot_time};
+use super::correlation::Correlations;
 use super::emit::{Stamper, boot_id};
 use super::footprint::Footprint;
 use super::journal::Journal;
-use super::link::{self, ORDERS_MAX, Order, Setup};
+use super::link::{self, Ask, ORDERS_MAX, Order, Part, Setup};
+use super::report::Look;
 use super::slots::{self, Roots};
 use super::socket::{Answer, COMMANDS_MAX, Command, Request, Server};
-use super::upload;
+use super::uplinks::{self, View, Wishes};
+use super::{beats, ticks, upload};
 use crate::config::{Config, DeviceInterface, InterfaceType, Secret};
 use crate::event::{
     AgentSampled, AgentStarted, AgentStopping, Body, ConfigCommitted, ConfigRolledBack, IpFamily, LinkState,
     Rung,
 };
-use crate::link::failover::{self, Uplink};
 use crate::link::ladder::Arbiter;
 use crate::link::status::{ActiveProfile, LinkStatus};
 use crate::link::words::{LinkConfig, Login, Profile};
+use crate::modem::driver::OpenOptions;
+use crate::modem::port::{self, Access};
+use crate::modem::proxy::Proxy;
 use crate::modem::sysfs::Slot;
+use crate::net::probe::{Prober, StandIn};
+use crate::net::{DNS_FILE, Network};
 
 /// How often the configuration file is looked at.
 const CONFIG_LOOK: Duration = Duration::from_secs(5);
+/// How long a configuration must be in force before an exchange with central speaks for it: links that are dialled again
+/// are down by then.
+const PROOF_DELAY: Duration = Duration::from_secs(5);
 /// How long stopping the tasks may take.
 const STOP_DEADLINE: Duration = Duration::from_secs(10);
 /// Bytes of spooled events read to answer `show events`.
 const EVENTS_BYTES: usize = 8 * 1024 * 1024;
 
 /// Where the agent finds things.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Options {
     /// Its configuration.
     pub config: PathBuf,
     /// The machine's devices.
     pub roots: Roots,
+    /// Which network.
+    pub ground: Ground,
+}
+
+/// What becomes of addresses, routes and probes.
+#[derive(Clone)]
+pub enum Ground {
+    /// This machine's kernel.
+    Kernel,
+    /// They are worked out and told, and nothing is touched.
+    Paper,
+    /// As [`Ground::Paper`], and this answers the probes.
+    Simulated(StandIn),
 }
 
 /// Runs the agent until `stop` turns true.
@@ -87,6 +107,26 @@ fn read(file: &ConfigFile) -> anyhow::Result<Config> {
     Ok(checked.config)
 }
 
+/// How control ports are opened: through a proxy that is there, else shared by one of our own. The machine's proxy is
+/// for the machine's own modems, not for simulated ones.
+fn opening(through_proxy: bool, sysfs: &Path) -> OpenOptions {
+    let direct = OpenOptions { access: Access::Direct, ..OpenOptions::default() };
+    if !through_proxy {
+        return direct;
+    }
+    if port::has_proxy() {
+        let simulated = sysfs != Path::new(crate::modem::sysfs::DEFAULT_ROOT);
+        return if simulated { direct } else { OpenOptions::default() };
+    }
+    match Proxy::listen() {
+        Ok(proxy) => OpenOptions { proxy: Some(Arc::new(proxy)), ..direct },
+        Err(error) => {
+            tracing::warn!(%error, "qmicli -p will not work beside this agent");
+            direct
+        }
+    }
+}
+
 /// A running link, as seen from here.
 struct Running {
     orders: mpsc::Sender<Order>,
@@ -101,34 +141,55 @@ struct Agent {
     config: Config,
     journal: Journal,
     links: BTreeMap<String, Running>,
+    news: watch::Sender<link::AllNews>,
+    wishes: watch::Sender<Wishes>,
     slots: watch::Sender<Vec<Slot>>,
-    changed: watch::Sender<u64>,
     arbiter: Arc<Mutex<Arbiter>>,
+    /// What the ids of this run begin with.
+    correlation_prefix: String,
+    correlations: Arc<Correlations>,
+    opening: OpenOptions,
     carrying: watch::Sender<Vec<String>>,
-    selections: u64,
-    selected: Option<Value>,
+    in_force: watch::Sender<Arc<Config>>,
+    view: watch::Receiver<View>,
+    uplinks: Option<(watch::Sender<bool>, JoinHandle<()>)>,
     upload: Option<(watch::Sender<bool>, JoinHandle<()>)>,
     progress: watch::Receiver<upload::Progress>,
     sampled: (Instant, Footprint, (u64, u64)),
+    /// Since when this configuration is in force.
+    in_force_since: Instant,
+    /// An exchange with central that began after this proves that it is reached with this configuration. Absent until a
+    /// confirmed commit asks for the proof.
+    proof_since: Option<Instant>,
 }
 
 impl Agent {
     fn new(options: Options, file: ConfigFile, config: Config, journal: Journal) -> Self {
+        let boot = boot_id();
+        let (boot, started) = (boot.get(..8).unwrap_or(&boot), Utc::now().timestamp());
+        let correlation_prefix = format!("{}-{boot}-{started:x}", config.router.name);
         Self {
+            correlations: Arc::new(Correlations::new(correlation_prefix.clone())),
+            correlation_prefix,
+            opening: opening(config.agent.qmi_proxy, &options.roots.sys),
             options,
             file,
+            in_force: watch::Sender::new(Arc::new(config.clone())),
             config,
             journal,
             links: BTreeMap::new(),
+            news: watch::Sender::default(),
+            wishes: watch::Sender::default(),
             slots: watch::Sender::new(Vec::new()),
-            changed: watch::Sender::new(0),
             arbiter: Arc::default(),
             carrying: watch::Sender::new(Vec::new()),
-            selections: 0,
-            selected: None,
+            view: watch::channel(View::default()).1,
+            uplinks: None,
             upload: None,
             progress: watch::channel(upload::Progress::default()).1,
             sampled: (Instant::now(), Footprint::read(), (0, 0)),
+            in_force_since: Instant::now(),
+            proof_since: None,
         }
     }
 
@@ -142,7 +203,7 @@ impl Agent {
         };
         self.emit(AgentStarted {
             version: env!("CARGO_PKG_VERSION").into(),
-            build: None,
+            build: option_env!("TANDEM_BUILD").map(str::to_owned),
             cause: cause.into(),
             config_hash: self.config.hash(),
             clean_shutdown,
@@ -152,24 +213,23 @@ impl Agent {
         let (commands, mut asked) = mpsc::channel::<Command>(COMMANDS_MAX);
         let serving = tokio::spawn(server.serve(commands));
         let watching = tokio::spawn(slots::watch(self.options.roots.clone(), self.slots.clone()));
+        self.start_uplinks()?;
         for device in self.config.device_interfaces.clone() {
             self.start_link(&device)?;
         }
         self.start_upload();
-        let mut changed = self.changed.subscribe();
         let mut config_tick = ticks(CONFIG_LOOK);
-        let mut agent_tick = ticks(self.config.sample.agent_interval);
-        agent_tick.tick().await;
+        let mut agent_interval = self.config.sample.agent_interval;
+        let mut agent_beat = beats(agent_interval);
         let mut stamp = self.file.stamp();
         loop {
+            if agent_interval != self.config.sample.agent_interval {
+                agent_interval = self.config.sample.agent_interval;
+                agent_beat = beats(agent_interval);
+            }
             tokio::select! {
                 () = stopped(&mut stop) => break,
-                Ok(()) = changed.changed() => self.select().await,
-                Some(command) = asked.recv() => {
-                    let answer = self.answer(command.request).await;
-                    let _ = command.answer.send(answer);
-                    stamp = self.file.stamp();
-                }
+                Some(command) = asked.recv() => self.serve(command).await,
                 _ = config_tick.tick() => {
                     let now = self.file.stamp();
                     if now != stamp {
@@ -180,7 +240,7 @@ impl Agent {
                     }
                     self.settle().await;
                 }
-                _ = agent_tick.tick() => self.sample().await,
+                _ = agent_beat.tick() => self.sample().await,
             }
         }
         serving.abort();
@@ -196,33 +256,23 @@ impl Agent {
         if device.kind != InterfaceType::Lte {
             return Ok(());
         }
-        let config = link_config(&self.config, device)?;
-        let fixed_slot = device.control_port.as_ref().map(|control| {
-            Slot::by_path(&device.target_interface, control, device.usb_port.iter().cloned().collect())
-        });
+        let part = part(&self.config, device)?;
         let (orders, order_queue) = mpsc::channel(ORDERS_MAX);
-        let (status, status_seen) = watch::channel(first_status(device, &config));
+        let (status, status_seen) = watch::channel(part.status.clone());
         let (stop, stopped) = watch::channel(false);
         let setup = Setup {
-            config,
-            status: status_seen.borrow().clone(),
-            fixed_slot,
+            part,
+            opening: self.opening.clone(),
             sysfs: self.options.roots.sys.clone(),
             state_dir: self.config.agent.state_dir.clone(),
-            sample: self.config.sample.clone(),
-            batch_interval: self.config.upload.batch_interval,
             journal: self.journal.clone(),
             arbiter: self.arbiter.clone(),
             working: self.carrying.subscribe(),
+            news: self.news.clone(),
+            wishes: self.wishes.subscribe(),
+            correlations: self.correlations.clone(),
         };
         let task = tokio::spawn(link::run(setup, self.slots.subscribe(), order_queue, status, stopped));
-        let (mut seen, changed) = (status_seen.clone(), self.changed.clone());
-        tokio::spawn(async move {
-            while seen.changed().await.is_ok() {
-                seen.borrow_and_update();
-                changed.send_modify(|count| *count += 1);
-            }
-        });
         self.links.insert(device.name.clone(), Running { orders, status: status_seen, stop, task });
         Ok(())
     }
@@ -246,29 +296,35 @@ impl Agent {
         self.upload = Some((stop, task));
     }
 
-    /// Chooses the uplinks anew and tells when they changed.
-    async fn select(&mut self) {
-        let uplinks: Vec<Uplink> = self
-            .links
-            .iter()
-            .map(|(name, link)| {
-                let status = link.status.borrow();
-                Uplink {
-                    name: name.clone(),
-                    state: status.state,
-                    cause: status.state_cause.clone(),
-                    priority: status.priority,
-                }
-            })
-            .collect();
-        let now = failover::carrying(self.config.failover.policy, &uplinks);
-        let before = self.carrying.borrow().clone();
-        let id = format!("{}-{}", self.config.router.name, self.selections + 1);
-        let Some(selected) = failover::selected(&before, &now, &uplinks, id) else { return };
-        self.selections += 1;
-        self.carrying.send_replace(now);
-        self.selected = serde_json::to_value(&selected).ok();
-        self.emit(selected).await;
+    fn start_uplinks(&mut self) -> anyhow::Result<()> {
+        let (network, monitor) = match &self.options.ground {
+            Ground::Kernel => {
+                Network::kernel(Path::new(DNS_FILE)).context("the kernel's routes cannot be reached")?
+            }
+            Ground::Paper | Ground::Simulated(_) => Network::recorder(),
+        };
+        let prober = match &self.options.ground {
+            Ground::Simulated(stand_in) => Prober::simulated(stand_in.clone()),
+            Ground::Kernel | Ground::Paper => Prober::default(),
+        };
+        let (view, seen) = watch::channel(View::default());
+        let (stop, stopped) = watch::channel(false);
+        let setup = uplinks::Setup {
+            config: self.in_force.subscribe(),
+            network,
+            monitor,
+            prober: Arc::new(prober),
+            news: self.news.subscribe(),
+            wishes: self.wishes.clone(),
+            carrying: self.carrying.clone(),
+            view,
+            journal: self.journal.clone(),
+            correlation_prefix: self.correlation_prefix.clone(),
+            correlations: self.correlations.clone(),
+        };
+        self.view = seen;
+        self.uplinks = Some((stop, tokio::spawn(uplinks::run(setup, stopped))));
+        Ok(())
     }
 
     async fn sample(&mut self) {
@@ -303,23 +359,33 @@ impl Agent {
         }
         // Every part is made before any is put in force, so that a fault leaves all as it was.
         let mut orders = Vec::new();
-        for name in changes.redialled.iter().chain(&changes.adjusted) {
+        // What all links have in common goes to all of them; it leaves the sessions alone.
+        let common = ["retry", "recovery", "sample", "serial", "upload"]
+            .iter()
+            .any(|section| changes.section(section));
+        let untouched = changes.untouched.iter().filter(|_| common);
+        for name in changes.redialled.iter().chain(&changes.adjusted).chain(untouched) {
             if let Some(device) =
                 checked.config.device_interface(name).filter(|d| d.kind == InterfaceType::Lte)
             {
-                orders.push((name.clone(), link_config(&checked.config, device)?));
+                orders.push((name.clone(), part(&checked.config, device)?));
             }
         }
         self.config = checked.config;
+        (self.in_force_since, self.proof_since) = (Instant::now(), None);
+        self.in_force.send_replace(Arc::new(self.config.clone()));
         self.journal.set_privacy(self.config.privacy.clone()).await;
         for name in &changes.removed {
             if let Some(link) = self.links.remove(name) {
                 end(link).await;
             }
+            self.news.send_modify(|news| {
+                news.remove(name);
+            });
         }
-        for (name, config) in orders {
+        for (name, part) in orders {
             if let Some(link) = self.links.get(&name) {
-                let _ = link.orders.send(Order::Config(Box::new(config))).await;
+                let _ = link.orders.send(Order::Config(Box::new(part))).await;
             }
         }
         for name in &changes.added {
@@ -331,7 +397,7 @@ impl Agent {
             self.stop_upload().await;
             self.start_upload();
         }
-        let warnings = checked.warnings.iter().map(ToString::to_string).collect();
+        let warnings = changes.warnings().iter().chain(&checked.warnings).map(ToString::to_string).collect();
         let confirm_by = self.file.pending().ok().flatten().and_then(|pending| {
             match pending.decide(&boot_time().ok()?, false) {
                 crate::config::pending::Decision::Wait(left) => Some(Utc::now() + left),
@@ -346,12 +412,15 @@ impl Agent {
             labels: self.config.router.labels.clone(),
         })
         .await;
-        self.select().await;
         Ok(())
     }
 
     async fn settle(&mut self) {
-        let reached = self.config.upload.to.is_none() || self.progress.borrow().acknowledged_at.is_some();
+        self.ask_for_proof().await;
+        let reached = self.config.upload.to.is_none() || {
+            let reached_since = self.progress.borrow().reached_since;
+            self.proof_since.is_some_and(|proof| reached_since.is_some_and(|since| since >= proof))
+        };
         let Ok(now) = boot_time() else { return };
         match self.file.settle(&now, reached) {
             Ok(settled @ Settled::RolledBack { .. }) => {
@@ -365,6 +434,24 @@ impl Agent {
         }
     }
 
+    /// Once an operator has confirmed a commit, tells central, at once, as status events are: its answer is the proof that it
+    /// is reached with this configuration too. What it answered before says nothing of that.
+    async fn ask_for_proof(&mut self) {
+        let is_confirmed = || self.file.pending().ok().flatten().is_some_and(|pending| pending.confirmed);
+        if self.proof_since.is_some() || self.in_force_since.elapsed() < PROOF_DELAY || !is_confirmed() {
+            return;
+        }
+        self.proof_since = Some(Instant::now());
+        self.emit(ConfigCommitted {
+            hash: self.config.hash(),
+            warnings: Vec::new(),
+            by: None,
+            confirm_by: None,
+            labels: self.config.router.labels.clone(),
+        })
+        .await;
+    }
+
     async fn tell_settled(&self, settled: Settled) {
         let Settled::RolledBack { cause, given_up, .. } = settled else { return };
         let from_hash =
@@ -373,16 +460,48 @@ impl Agent {
             .await;
     }
 
+    /// What is asked of a modem is answered by its link, for it takes as long as the modem does.
+    async fn serve(&mut self, command: Command) {
+        let (name, ask) = match command.request {
+            Request::State { name } => (name, Ask::Look(Look::State)),
+            Request::Info { name } => (name, Ask::Look(Look::Info)),
+            Request::Images { name } => (name, Ask::Look(Look::Images)),
+            Request::SetImage { name, carrier } => (name, Ask::SetImage(carrier)),
+            request => {
+                let answer = self.answer(request).await;
+                let _ = command.answer.send(answer);
+                return;
+            }
+        };
+        let Some(link) = self.links.values().find(|link| link.status.borrow().is_called(&name)) else {
+            let _ = command.answer.send(Err(self.unknown(&name)));
+            return;
+        };
+        if let Err(refused) = link.orders.try_send(Order::Ask(ask, command.answer))
+            && let Order::Ask(_, answer) = refused.into_inner()
+        {
+            let _ = answer.send(Err("the link has too many orders already".into()));
+        }
+    }
+
     async fn answer(&mut self, request: Request) -> Answer {
         match request {
             Request::Links { name } => self.link_answer(name.as_deref()),
-            Request::Info { name } => self.link_answer(Some(&name)),
-            Request::Uplinks => Ok(json!({
-                "policy": self.config.failover.policy,
-                "carrying": *self.carrying.borrow(),
-                "selected": self.selected,
-                "uplinks": self.statuses(),
-            })),
+            Request::State { .. }
+            | Request::Info { .. }
+            | Request::Images { .. }
+            | Request::SetImage { .. } => Err("that is the link's to answer".into()),
+            Request::Uplinks => {
+                let view = self.view.borrow().clone();
+                Ok(json!({
+                    "policy": self.config.failover.policy,
+                    "carrying": *self.carrying.borrow(),
+                    "selected": view.selected,
+                    "choice": view.overview,
+                    "problems": view.problems.iter().map(ToString::to_string).collect::<Vec<_>>(),
+                    "uplinks": self.statuses(),
+                }))
+            }
             Request::Events { limit } => self.events(limit).await,
             Request::Config => Ok(Value::String(self.config.to_marked_toml())),
             Request::Retry { name } => self.order(&name, Order::Retry, "trying now").await,
@@ -395,32 +514,61 @@ impl Agent {
                 Err(error) => Err(format!("{error:#}")),
             },
             Request::AtExecuted(executed) => {
-                self.emit(executed).await;
+                let has_port = |status: &LinkStatus| {
+                    let modem = status.modem.as_ref();
+                    modem.is_some_and(|modem| modem.at_port.as_deref() == Some(&*executed.port))
+                };
+                let subject = self.link_that(has_port);
+                self.journal.emit(Emission { subject, time: None, body: executed.into() }).await;
                 Ok(Value::Null)
             }
             Request::ImageChanged { name, change } => {
-                let body = Body::from(change);
-                self.journal.emit(Emission { subject: Some(name), time: None, body }).await;
+                let subject = self.link_that(|status| status.is_called(&name)).or(Some(name));
+                self.journal.emit(Emission { subject, time: None, body: change.into() }).await;
                 Ok(Value::Null)
             }
         }
     }
 
+    /// Every uplink in the order of the configuration, as its own task and the choice of uplinks know it.
     fn statuses(&self) -> Vec<LinkStatus> {
-        let carrying = self.carrying.borrow();
-        self.links
-            .values()
-            .map(|link| {
-                let status = link.status.borrow().clone();
-                LinkStatus { carrying: carrying.contains(&status.name), ..status }
-            })
-            .collect()
+        let (carrying, view) = (self.carrying.borrow(), self.view.borrow());
+        let of = |device: &DeviceInterface| {
+            let mut status = match (self.links.get(&device.name), view.wired.get(&device.name)) {
+                (Some(link), _) => link.status.borrow().clone(),
+                (None, Some(wired)) => LinkStatus {
+                    state: wired.state,
+                    state_since: wired.since,
+                    state_cause: wired.cause.clone(),
+                    settings: wired.settings.clone(),
+                    ..first_status(device, None)
+                },
+                (None, None) => first_status(device, None),
+            };
+            status.carrying = carrying.contains(&device.name);
+            if let Some(interface) = view.devices.get(&device.name) {
+                status.mac_address.clone_from(&interface.mac_address);
+                status.speed_bps = interface.speed_bps;
+                status.admin_up = Some(interface.admin_up);
+                status.counters = Some(interface.counters);
+            }
+            let reports = view.overview.iter().flat_map(|overview| &overview.uplinks);
+            status.probe = reports.into_iter().find(|report| report.name == device.name).map(|r| r.probe);
+            status.cycle_used_bytes = view.cycle_used_bytes.get(&device.name).copied();
+            status
+        };
+        self.config.device_interfaces.iter().map(of).collect()
+    }
+
+    fn link_that(&self, is_it: impl Fn(&LinkStatus) -> bool) -> Option<String> {
+        let found = self.links.iter().find(|(_, link)| is_it(&link.status.borrow()));
+        found.map(|(name, _)| name.clone())
     }
 
     fn link_answer(&self, name: Option<&str>) -> Answer {
         let mut statuses = self.statuses();
         if let Some(name) = name {
-            statuses.retain(|status| status.name == name || status.target_interface == name);
+            statuses.retain(|status| status.is_called(name));
             if statuses.is_empty() {
                 return Err(self.unknown(name));
             }
@@ -439,12 +587,14 @@ impl Agent {
         Ok(done.into())
     }
 
-    /// The newest events that still lie in the spool, newest first.
+    /// The newest events, newest first: those that still lie in the spool, then those that central has already.
     async fn events(&self, limit: u32) -> Answer {
+        let recent = self.journal.recent().await.map_err(|error| error.to_string())?;
         let batch = self.journal.read(None, EVENTS_BYTES).await.map_err(|error| error.to_string())?;
-        let events = batch.events.iter().rev().take(limit as usize);
-        let values: Result<Vec<Value>, _> =
-            events.map(|event| serde_json::from_str(event.json.get())).collect();
+        let waiting = batch.events.into_iter().map(|event| event.json);
+        let all: Vec<_> = recent.into_iter().chain(waiting).collect();
+        let events = all.iter().rev().take(limit as usize);
+        let values: Result<Vec<Value>, _> = events.map(|json| serde_json::from_str(json.get())).collect();
         values.map(Value::Array).map_err(|error| error.to_string())
     }
 
@@ -459,6 +609,12 @@ impl Agent {
     async fn stop(&mut self, cause: &str) {
         for (_, link) in std::mem::take(&mut self.links) {
             end(link).await;
+        }
+        if let Some((stop, task)) = self.uplinks.take() {
+            stop.send_replace(true);
+            if timeout(STOP_DEADLINE, task).await.is_err() {
+                tracing::error!("routes are not handed over in time; `tandem handover` does it");
+            }
         }
         let stopping = AgentStopping {
             version: env!("CARGO_PKG_VERSION").into(),
@@ -480,10 +636,22 @@ async fn end(link: Running) {
     }
 }
 
-fn ticks(period: Duration) -> tokio::time::Interval {
-    let mut ticks = interval(period.max(Duration::from_millis(100)));
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    ticks
+/// All of a link's part in `config`.
+fn part(config: &Config, device: &DeviceInterface) -> anyhow::Result<Part> {
+    let link = link_config(config, device)?;
+    let ports = || device.usb_port.iter().cloned().collect();
+    Ok(Part {
+        status: first_status(device, Some(&link)),
+        config: link,
+        fixed_slot: device
+            .control_port
+            .as_ref()
+            .map(|control| Slot::by_path(&device.target_interface, control, ports())),
+        usb_port: device.usb_port.clone(),
+        serial: config.serial.clone(),
+        sample: config.sample.clone(),
+        batch_interval: config.upload.batch_interval,
+    })
 }
 
 /// What a link must know, secrets read from their files.
@@ -533,8 +701,9 @@ fn secret(inline: Option<&Secret>, file: Option<&Path>) -> anyhow::Result<Option
     }
 }
 
-fn first_status(device: &DeviceInterface, config: &LinkConfig) -> LinkStatus {
-    let auth = match &config.profile.authentication {
+fn first_status(device: &DeviceInterface, config: Option<&LinkConfig>) -> LinkStatus {
+    let profile = config.map(|config| &config.profile);
+    let auth = match profile.and_then(|profile| profile.authentication.as_ref()) {
         None => "none".to_owned(),
         Some(login) => {
             let text = serde_json::to_value(login.protocol).unwrap_or_default();
@@ -543,19 +712,24 @@ fn first_status(device: &DeviceInterface, config: &LinkConfig) -> LinkStatus {
     };
     LinkStatus {
         name: device.name.clone(),
-        r#type: "lte".into(),
+        r#type: match device.kind {
+            InterfaceType::Lte => "lte",
+            InterfaceType::Ethernet => "ethernet",
+        }
+        .into(),
         target_interface: device.target_interface.clone(),
         network_interface: device.network_interface().map(|network| network.name.clone()),
         state: LinkState::Absent,
         state_since: Utc::now(),
-        state_cause: "looking for the modem".into(),
+        state_cause: "starting".into(),
         mac_address: None,
+        admin_up: None,
         speed_bps: None,
         counters: None,
         profile: ActiveProfile {
-            apn: config.profile.apn_name.clone(),
+            apn: profile.map(|profile| profile.apn_name.clone()).unwrap_or_default(),
             auth,
-            families: config.families.clone(),
+            families: config.map(|config| config.families.clone()).unwrap_or_default(),
         },
         adopted: false,
         settings: None,

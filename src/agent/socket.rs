@@ -27,6 +27,8 @@ const ANSWER_MAX: u64 = 16 * 1024 * 1024;
 const DEADLINE: Duration = Duration::from_secs(10);
 /// How long a command may take: a reset with re-enumeration is the slowest.
 const COMMAND_DEADLINE: Duration = Duration::from_secs(180);
+/// How long a change of image may take: two restarts of the modem, where the first does not bring the image asked for.
+const IMAGE_DEADLINE: Duration = Duration::from_secs(600);
 /// Connections served at once; more are told to come back.
 const PEERS_MAX: usize = 16;
 /// Commands that wait for the agent's main loop. When it is full the connection's task waits, up to
@@ -72,10 +74,27 @@ pub enum Request {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         by: Option<String>,
     },
-    /// The static description of a modem.
+    /// What changes in a modem, asked of itself.
+    State {
+        /// Name of the device-interface or of its network interface.
+        name: String,
+    },
+    /// What does not change in a modem, asked of itself.
     Info {
         /// Name of the device-interface or of its network interface.
         name: String,
+    },
+    /// Firmware images of a modem, asked of itself.
+    Images {
+        /// Name of the device-interface or of its network interface.
+        name: String,
+    },
+    /// Make a stored carrier's image run: the modem restarts.
+    SetImage {
+        /// Name of the device-interface or of its network interface.
+        name: String,
+        /// Carrier, such as `VERIZON`.
+        carrier: String,
     },
     /// Report the result of an AT command that was run beside the agent.
     AtExecuted(crate::event::AtExecuted),
@@ -86,6 +105,16 @@ pub enum Request {
         /// What changed.
         change: crate::event::ImageChanged,
     },
+}
+
+impl Request {
+    /// How long the agent may take to answer.
+    fn deadline(&self) -> Duration {
+        match self {
+            Self::SetImage { .. } => IMAGE_DEADLINE,
+            _ => COMMAND_DEADLINE,
+        }
+    }
 }
 
 /// What comes back: the value asked for, or why there is none.
@@ -167,10 +196,11 @@ async fn serve_one(mut stream: UnixStream, commands: mpsc::Sender<Command>) -> a
     timeout(DEADLINE, reader.read_until(b'\n', &mut line)).await??;
     let result = match serde_json::from_slice::<Request>(&line) {
         Err(error) => Err(format!("request is not understood: {error}")),
-        Ok(request) => match timeout(COMMAND_DEADLINE, carry_out(request, commands)).await {
-            Ok(result) => result,
-            Err(_) => Err(format!("no answer from the agent within {} s", COMMAND_DEADLINE.as_secs())),
-        },
+        Ok(request) => {
+            let deadline = request.deadline();
+            let late = |_| Err(format!("no answer from the agent within {} s", deadline.as_secs()));
+            timeout(deadline, carry_out(request, commands)).await.unwrap_or_else(late)
+        }
     };
     answer(stream, &result).await
 }
@@ -228,7 +258,7 @@ pub async fn ask(path: &Path, request: &Request) -> Result<Value, AskError> {
     let mut text = Vec::new();
     let mut reader = stream.take(ANSWER_MAX);
     let reading = reader.read_to_end(&mut text);
-    match timeout(COMMAND_DEADLINE + DEADLINE, reading).await {
+    match timeout(request.deadline() + DEADLINE, reading).await {
         Ok(Ok(_)) => {}
         Ok(Err(error)) => return Err(no_answer(error.to_string())),
         Err(_) => return Err(no_answer("it took too long".into())),

@@ -3,14 +3,14 @@
 use std::borrow::Cow;
 use std::collections::VecDeque;
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::Response;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use super::answer::{Answer, Parameters, moment};
+use super::answer::{Answer, Name, Parameters, moment};
 use super::{Problem, Sources, routers};
 use crate::event::{Body, Class};
 use crate::stream::{CE_TYPE, Limit, Position, Record, Stored, Stream, Topic};
@@ -27,6 +27,7 @@ const WINDOW_GROWTH: u64 = 8;
 #[serde(deny_unknown_fields)]
 pub struct EventParameters {
     r#type: Option<String>,
+    class: Option<Class>,
     link: Option<String>,
     from: Option<String>,
     to: Option<String>,
@@ -61,36 +62,30 @@ impl Told {
     }
 }
 
-/// Events of one router in the order in which central took them in, the newest first. Without `type` those
-/// of class status. The cursor is a place in the stream: events that arrive meanwhile do not shift the pages.
+/// Events of one router in the order in which central took them in, the newest first. Without `type` and
+/// `class` those of class status. The cursor is a place in the stream: events that arrive meanwhile do not shift the pages.
 pub async fn list(
     State(sources): State<Sources>,
-    Path(name): Path<String>,
+    Name(name): Name,
     Parameters(parameters): Parameters<EventParameters>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     if sources.fleet().router(&name).is_none() {
         return Err(routers::no_router(&name));
     }
-    let search = Search::new(&name, &parameters, Utc::now())?;
+    let now = Utc::now();
+    let search = Search::new(&name, &parameters, now)?;
     let stream = &*sources.stream;
     let (mut events, mut cursor) = (Vec::new(), None);
-    let partitions = stream.bounds(search.topic).await.map_err(Problem::internal)?.len();
-    for partition in 0..u32::try_from(partitions).unwrap_or(u32::MAX) {
-        if search.cursor.is_some_and(|(wanted, _)| wanted != partition) {
-            continue;
-        }
-        // A router's events lie in one partition; the others give nothing.
+    let partition = stream.partition_of(search.topic, &name);
+    if search.cursor.is_none_or(|(wanted, _)| wanted == partition) {
         let page = search.page(stream, partition).await.map_err(Problem::internal)?;
         let place = |stored: &Stored| Position { topic: search.topic, partition, offset: stored.offset };
         events
             .extend(page.records.iter().rev().filter_map(|stored| Told::of(&place(stored), &stored.record)));
-        cursor = cursor.or(page.reached.map(|offset| format!("{partition}.{offset}")));
-        if !events.is_empty() {
-            break;
-        }
+        cursor = page.reached.map(|offset| format!("{partition}.{offset}"));
     }
-    let answer = Answer::new(&List { events, cursor }, &sources.fleet().clone(), Utc::now())?;
+    let answer = Answer::new(&List { events, cursor }, &sources.fleet(), search.as_of.unwrap_or(now))?;
     Ok(answer.respond(&headers))
 }
 
@@ -102,6 +97,7 @@ struct Search<'a> {
     link: Option<&'a str>,
     from: Option<DateTime<Utc>>,
     to: Option<DateTime<Utc>>,
+    as_of: Option<DateTime<Utc>>,
     limit: usize,
     /// Partition, and the offset that the page lies before.
     cursor: Option<(u32, u64)>,
@@ -117,10 +113,11 @@ struct Page {
 impl<'a> Search<'a> {
     fn new(router: &'a str, parameters: &'a EventParameters, now: DateTime<Utc>) -> Result<Self, Problem> {
         let kinds = parameters.r#type.as_deref().map_or(Ok(vec![]), kinds)?;
-        let class = kinds.first().map_or(Class::Status, |kind| Body::class_of(kind));
+        let of_kinds = kinds.first().map(|kind| Body::class_of(kind));
+        let class = parameters.class.or(of_kinds).unwrap_or(Class::Status);
         if kinds.iter().any(|kind| Body::class_of(kind) != class) {
             return Err(Problem::bad_request(
-                "type names status and sample events; ask for them one after the other",
+                "type and class name both status and sample events; ask for them one after the other",
             ));
         }
         let limit = parameters.limit.unwrap_or(LIMIT);
@@ -137,6 +134,7 @@ impl<'a> Search<'a> {
             link: parameters.link.as_deref(),
             from: time("from", &parameters.from)?,
             to: [to, as_of].into_iter().flatten().min(),
+            as_of,
             limit,
             cursor: parameters.cursor.as_deref().map(cursor).transpose()?,
         })

@@ -28,7 +28,7 @@ pub async fn counts(
     let answer = sources
         .view(parameters.as_of.as_deref(), |fleet, now| {
             let worst =
-                fleet.worst(WORST).into_iter().map(|ill| RouterSummary::of(ill.view, ill.state)).collect();
+                fleet.worst(WORST).into_iter().map(|ill| RouterSummary::of(ill.view, fleet)).collect();
             Answer::new(&Fleet { counts: fleet.counts(), worst }, fleet, now)
         })
         .await??;

@@ -1,4 +1,4 @@
-//! `/healthz`: the process answers. `/readyz`: its views are of use.
+//! `/healthz`: the process answers. `/readyz`: it is of use: its views are, or what else it does.
 
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -6,7 +6,7 @@ use axum::response::{IntoResponse, Response};
 use chrono::Utc;
 use serde_json::json;
 
-use super::Sources;
+use super::{Ready, Sources};
 
 /// Views further behind than this are not what an operator should look at.
 const LAG_MAX_MS: i64 = 60_000;
@@ -15,13 +15,27 @@ pub async fn healthz() -> &'static str {
     "ok\n"
 }
 
+fn faults(ready: &Ready) -> Vec<String> {
+    ready.iter().filter_map(|ready| ready().err()).collect()
+}
+
+/// Ready while nothing says what is wrong.
+pub async fn plain_readyz(State(ready): State<Ready>) -> Response {
+    let faults = faults(&ready);
+    let status = if faults.is_empty() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    (status, axum::Json(json!({ "ready": faults.is_empty(), "faults": faults }))).into_response()
+}
+
 pub async fn readyz(State(sources): State<Sources>) -> Response {
     let freshness = sources.fleet().freshness.clone();
     let lag_ms = freshness.lag_ms(Utc::now());
-    let ready = freshness.caught_up || (freshness.stream_moved_at.is_some() && lag_ms <= LAG_MAX_MS);
+    let faults = faults(&sources.ready);
+    let fresh = freshness.caught_up || (freshness.stream_moved_at.is_some() && lag_ms <= LAG_MAX_MS);
+    let ready = fresh && faults.is_empty();
     let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     let body = json!({
         "ready": ready,
+        "faults": faults,
         "lag_ms": lag_ms,
         "caught_up": freshness.caught_up,
         "stream_moved_at": freshness.stream_moved_at,

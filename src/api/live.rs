@@ -17,15 +17,18 @@ use axum::response::{IntoResponse, Response};
 use futures_util::stream::{self, Stream};
 use serde::Deserialize;
 use tokio::sync::broadcast::{self, error::RecvError};
+use tokio::sync::watch;
 
 use super::answer::Parameters;
 use super::events::Told;
 use super::{Problem, Sources};
 use crate::event::Class;
-use crate::stream::{Limit, Position, Record, Topic};
+use crate::stream::{Limit, Position, Record, Shared, Topic};
 
 /// Most records of a partition read again for a client that comes back.
 pub const REPLAY_MAX: u64 = 10_000;
+/// Records of it read at a time: bounds what a client costs that does not take them.
+const REPLAY_BATCH: usize = 200;
 const HEARTBEAT: Duration = Duration::from_secs(15);
 /// What the client waits before it comes back.
 const RETRY: Duration = Duration::from_secs(2);
@@ -49,14 +52,22 @@ pub async fn events(
     // Subscribed first: what is folded from here on waits in the channel while the past is read.
     let live = sources.live.subscribe();
     let folded = places(&sources.fleet().freshness.position);
-    let mut watcher = Watcher { live, parameters, places: folded.clone(), waiting: VecDeque::new() };
+    let mut watcher = Watcher {
+        live,
+        stop: sources.stop.clone(),
+        stream: sources.stream.clone(),
+        parameters,
+        places: folded.clone(),
+        missed: Vec::new(),
+        waiting: VecDeque::new(),
+    };
     watcher.waiting.push_back(Event::default().retry(RETRY).comment("live"));
     if let Some(id) = headers.get("last-event-id").and_then(|id| id.to_str().ok()).filter(|id| !id.is_empty())
     {
         let known = parse_id(id).ok_or_else(|| {
             Problem::bad_request(format!("Last-Event-ID {id:?} is not one that this API gave out"))
         })?;
-        watcher.replay(&sources, &known, &folded).await?;
+        watcher.go_back_to(&known, &folded);
     }
     let events = stream::unfold(watcher, Watcher::next);
     let mut response = sse(events).into_response();
@@ -76,8 +87,12 @@ where
 
 struct Watcher {
     live: broadcast::Receiver<Item>,
+    stop: watch::Receiver<bool>,
+    stream: Shared,
     parameters: LiveParameters,
     places: Places,
+    /// What the client missed, still to be read: partitions with the offset where the channel takes over.
+    missed: Vec<((Topic, u32), u64)>,
     waiting: VecDeque<Event>,
 }
 
@@ -88,7 +103,17 @@ impl Watcher {
             if let Some(event) = self.waiting.pop_front() {
                 return Some((Ok(event), self));
             }
-            match self.live.recv().await {
+            if let Some(&(place, end)) = self.missed.last() {
+                if !self.read_missed(place, end).await {
+                    return None;
+                }
+                continue;
+            }
+            let received = tokio::select! {
+                received = self.live.recv() => received,
+                _ = self.stop.wait_for(|stop| *stop) => return None,
+            };
+            match received {
                 Ok(item) => self.take(&item.0, &item.1),
                 Err(RecvError::Lagged(_) | RecvError::Closed) => return None,
             }
@@ -110,35 +135,43 @@ impl Watcher {
         self.waiting.extend(text.map(|text| Event::default().id(id(&self.places)).data(text)));
     }
 
-    /// Queues what lies between `known` and `folded`.
-    async fn replay(&mut self, sources: &Sources, known: &Places, folded: &Places) -> Result<(), Problem> {
-        for (&(topic, partition), &end) in folded {
-            let from = known.get(&(topic, partition)).copied().unwrap_or(end).min(end);
+    /// Has what lies between `known` and `folded` read before anything else.
+    fn go_back_to(&mut self, known: &Places, folded: &Places) {
+        for (&place, &end) in folded.iter().rev() {
+            let from = known.get(&place).copied().unwrap_or(end).min(end);
             if end - from > REPLAY_MAX {
-                self.waiting.push_back(
-                    Event::default().event("reset").data("too much was missed; fetch the views again"),
-                );
-                continue;
+                let text = "too much was missed; fetch the views again";
+                self.waiting.push_back(Event::default().event("reset").data(text));
+            } else if from < end {
+                self.places.insert(place, from);
+                self.missed.push((place, end));
             }
-            self.places.insert((topic, partition), from);
         }
-        for (&(topic, partition), &end) in folded {
-            let mut offset = self.places[&(topic, partition)];
-            while offset < end {
-                let limit = Limit { key: self.parameters.router.as_deref(), ..Limit::default() };
-                let batch = sources.stream.read(Position { topic, partition, offset }, limit).await;
-                let batch = batch.map_err(Problem::internal)?;
-                for stored in batch.records.iter().filter(|stored| stored.offset < end) {
-                    self.take(&Position { topic, partition, offset: stored.offset }, &stored.record);
-                }
-                if batch.next <= offset {
-                    break;
-                }
-                offset = batch.next;
+    }
+
+    /// Queues a batch of what was missed of one partition; false when it cannot be read.
+    async fn read_missed(&mut self, place: (Topic, u32), end: u64) -> bool {
+        let (topic, partition) = place;
+        let offset = self.places[&place];
+        let stream = self.stream.clone();
+        let limit =
+            Limit { key: self.parameters.router.as_deref(), records: REPLAY_BATCH, ..Limit::default() };
+        let batch = match stream.read(Position { topic, partition, offset }, limit).await {
+            Ok(batch) => batch,
+            Err(error) => {
+                tracing::error!(%error, "what a client missed cannot be read");
+                return false;
             }
-            self.places.insert((topic, partition), end);
+        };
+        for stored in batch.records.iter().filter(|stored| stored.offset < end) {
+            self.take(&Position { topic, partition, offset: stored.offset }, &stored.record);
         }
-        Ok(())
+        let next = if batch.next > offset { batch.next.min(end) } else { end };
+        self.places.insert(place, next);
+        if next == end {
+            self.missed.pop();
+        }
+        true
     }
 }
 

@@ -18,10 +18,11 @@ mod status;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
 use axum::Router;
+use axum::http::{Method, Uri};
 use axum::routing::get;
 use chrono::{DateTime, Utc};
 use futures_util::future::BoxFuture;
-use tokio::sync::broadcast;
+use tokio::sync::{broadcast, watch};
 use tower_http::compression::CompressionLayer;
 
 use crate::stream::{self, Position, Record};
@@ -44,6 +45,10 @@ pub struct Sources {
     pub live: broadcast::Sender<Arc<(Position, Record)>>,
     /// The events themselves.
     pub stream: stream::Shared,
+    /// Turns true when central stops: answers without end come to theirs.
+    pub stop: watch::Receiver<bool>,
+    /// What else must be well, for `/readyz`.
+    pub ready: Ready,
 }
 
 impl Sources {
@@ -66,6 +71,17 @@ impl Sources {
     }
 }
 
+/// Says what is wrong when something is; one for each thing a process does.
+pub type Ready = Arc<Vec<Box<dyn Fn() -> Result<(), String> + Send + Sync>>>;
+
+/// The routes by which a process without API is watched.
+pub fn health_router(ready: Ready) -> Router {
+    Router::new()
+        .route("/healthz", get(health::healthz))
+        .route("/readyz", get(health::plain_readyz))
+        .with_state(ready)
+}
+
 /// The routes of the API and the page.
 pub fn router(sources: Sources) -> Router {
     Router::new()
@@ -78,5 +94,15 @@ pub fn router(sources: Sources) -> Router {
         .route("/readyz", get(health::readyz))
         .with_state(sources)
         .merge(page::router())
+        .fallback(nowhere)
+        .method_not_allowed_fallback(read_only)
         .layer(CompressionLayer::new().gzip(true))
+}
+
+async fn nowhere(uri: Uri) -> Problem {
+    Problem::not_found(format!("{} is not served here; the page is at /, the API below /v1", uri.path()))
+}
+
+async fn read_only(method: Method, uri: Uri) -> Problem {
+    Problem::method_not_allowed(format!("{} does not take {method}; it is there to be read: GET", uri.path()))
 }

@@ -26,6 +26,12 @@ impl Problem {
         Self { status: StatusCode::NOT_FOUND, detail: detail.into(), cause: None }
     }
 
+    /// There is such a thing, but it cannot be treated so.
+    #[must_use]
+    pub fn method_not_allowed(detail: impl Into<String>) -> Self {
+        Self { status: StatusCode::METHOD_NOT_ALLOWED, detail: detail.into(), cause: None }
+    }
+
     /// Central failed. The cause goes to the log, not to the client.
     #[must_use]
     pub fn internal(cause: impl Into<anyhow::Error>) -> Self {

@@ -1,11 +1,11 @@
 //! `GET /v1/routers` and `GET /v1/routers/{name}`.
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::Response;
 use serde::{Deserialize, Serialize};
 
-use super::answer::{Answer, AsOf, Parameters};
+use super::answer::{Answer, AsOf, Name, Parameters};
 use super::status::{RouterStatus, RouterSummary};
 use super::{Problem, Sources};
 use crate::view::{RouterState, RouterView};
@@ -49,7 +49,7 @@ pub async fn list(
                 .routers_after(parameters.cursor.as_deref())
                 .map(|view| (view, fleet.state_of(view)))
                 .filter(|(view, state)| filter.wants(view, *state))
-                .map(|(view, state)| RouterSummary::of(view, state));
+                .map(|(view, _)| RouterSummary::of(view, fleet));
             let routers: Vec<_> = found.by_ref().take(limit).collect();
             let more = routers.len() == limit && found.next().is_some();
             let cursor = routers.last().filter(|_| more).map(|last| last.name.to_string());
@@ -62,14 +62,14 @@ pub async fn list(
 /// All that is known of one router.
 pub async fn one(
     State(sources): State<Sources>,
-    Path(name): Path<String>,
+    Name(name): Name,
     Parameters(parameters): Parameters<AsOf>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let answer = sources
         .view(parameters.as_of.as_deref(), |fleet, now| {
             let view = fleet.router(&name).ok_or_else(|| no_router(&name))?;
-            Answer::new(&RouterStatus::of(view, fleet.state_of(view)), fleet, now)
+            Answer::new(&RouterStatus::of(view, fleet), fleet, now)
         })
         .await??;
     Ok(answer.respond(&headers))

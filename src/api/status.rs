@@ -11,7 +11,7 @@ use crate::event::{
 };
 use crate::link::memory::FailureContext;
 use crate::link::status::{ActiveProfile, Counters, LinkStatus, ProbeStatus, strength};
-use crate::view::{Completeness, Latest, LinkView, RouterState, RouterView, TrafficTotals};
+use crate::view::{Completeness, FleetView, Latest, LinkView, RouterState, RouterView, TrafficTotals};
 
 /// A router in a list.
 #[derive(Serialize)]
@@ -23,7 +23,8 @@ pub struct RouterSummary {
     heard_at: DateTime<Utc>,
     labels: BTreeMap<String, String>,
     agent: Agent,
-    completeness: Completeness,
+    /// Absent where samples were left out: then nobody can tell what is missing.
+    completeness: Option<Completeness>,
     links: Vec<LinkSummary>,
 }
 
@@ -68,8 +69,9 @@ struct Failure {
 }
 
 impl RouterSummary {
-    /// What `view` says of a router in `state`.
-    pub fn of(view: &RouterView, state: RouterState) -> Self {
+    /// What `view`, a router of `fleet`, says.
+    pub fn of(view: &RouterView, fleet: &FleetView) -> Self {
+        let state = fleet.state_of(view);
         Self {
             name: view.name.clone(),
             state,
@@ -79,9 +81,9 @@ impl RouterSummary {
             agent: Agent {
                 version: view.started.as_ref().map(|started| started.value.version.clone()),
                 running: view.agent_runs(),
-                started_at: dated(view, view.started.as_ref()),
+                started_at: dated(view, view.started.as_deref()),
             },
-            completeness: view.completeness(),
+            completeness: fleet.freshness.samples_as_of.is_none().then(|| view.completeness()),
             links: view.links.iter().map(|link| LinkSummary::of(view, link)).collect(),
         }
     }
@@ -95,7 +97,7 @@ impl LinkSummary {
         Self {
             name: link.name.to_string(),
             state: link.state.as_ref().map(|state| state.value),
-            since: dated(view, link.changed.as_ref()),
+            since: dated(view, link.changed.as_deref()),
             cause: link.changed.as_ref().map(|changed| changed.value.clone()),
             up: link.is_up(),
             carrying: view.carries(&link.name),
@@ -106,7 +108,7 @@ impl LinkSummary {
                 .and_then(|run| run.band)
                 .or(registration.and_then(|registration| registration.cell.band)),
             signal: signal.map(|signal| signal.signal.clone()),
-            signal_at: dated(view, link.signal.as_ref()),
+            signal_at: dated(view, link.signal.as_deref()),
             strength: signal.and_then(|signal| strength(&signal.signal)),
             failure: link.failing().map(|failure| Failure::of(view, failure)),
         }
@@ -138,7 +140,7 @@ fn next_retry_time(view: &RouterView, failure: &Latest<LinkFailed>) -> Option<Da
 }
 
 fn dated<T>(view: &RouterView, latest: Option<&Latest<T>>) -> Option<DateTime<Utc>> {
-    view.date(latest?.stamp.moment)
+    view.date(latest?.stamp.moment())
 }
 
 /// A router in full.
@@ -203,12 +205,12 @@ impl RouterStatus {
     /// Holes listed.
     const HOLES: usize = 20;
 
-    /// All that `view` says of a router in `state`.
-    pub fn of(view: &RouterView, state: RouterState) -> Self {
+    /// All that `view`, a router of `fleet`, says.
+    pub fn of(view: &RouterView, fleet: &FleetView) -> Self {
         let holes =
             view.epochs().holes().map(|(epoch, first, last)| Hole { epoch: epoch.to_string(), first, last });
         Self {
-            summary: RouterSummary::of(view, state),
+            summary: RouterSummary::of(view, fleet),
             config_hash: view.config_hash.as_ref().map(|hash| hash.value.clone()),
             uplinks: view.uplinks.as_ref().map(|selected| Uplinks {
                 carrying: selected.value.carrying.clone(),
@@ -218,7 +220,7 @@ impl RouterStatus {
             }),
             agent_usage: view.agent.as_ref().map(|agent| agent.value.clone()),
             clock_stepped: view.clock_stepped.as_ref().map(|stepped| stepped.value.clone()),
-            holes: holes.take(Self::HOLES).collect(),
+            holes: holes.filter(|_| fleet.freshness.samples_as_of.is_none()).take(Self::HOLES).collect(),
             details: view.links.iter().map(|link| LinkDetails::of(view, link)).collect(),
         }
     }
@@ -233,7 +235,7 @@ impl LinkDetails {
         });
         Self {
             status: link_status(view, link),
-            settings: link.settings.as_ref().and_then(|settings| settings.value.clone()),
+            settings: link.settings.as_ref().and_then(|settings| settings.value.as_deref().cloned()),
             modem_present: link.modem_present(),
             stopped: link.stopped.as_ref().map(|stopped| stopped.value.clone()),
             recovery: link.recovery.as_ref().map(|recovery| Recovery {
@@ -242,7 +244,7 @@ impl LinkDetails {
                 cause: recovery.value.cause.clone(),
                 performed_at: dated(view, Some(recovery)),
             }),
-            traffic: link.traffic,
+            traffic: link.traffic.as_deref().copied(),
             recent: recent.collect(),
         }
     }
@@ -269,11 +271,12 @@ fn link_status(view: &RouterView, link: &LinkView) -> LinkStatus {
         target_interface: modem.as_ref().and_then(|modem| modem.netdev.clone()).unwrap_or_default(),
         network_interface: None,
         state: link.state.as_ref().map_or(LinkState::Unknown, |state| state.value),
-        state_since: dated(view, link.changed.as_ref()).unwrap_or(view.heard_at),
+        state_since: dated(view, link.changed.as_deref()).unwrap_or(view.heard_at),
         state_cause: link.changed.as_ref().map(|changed| changed.value.clone()).unwrap_or_default(),
         mac_address: None,
+        admin_up: None,
         speed_bps: None,
-        counters: link.traffic.map(|traffic| Counters {
+        counters: link.traffic.as_deref().map(|traffic| Counters {
             in_octets: traffic.rx_bytes,
             in_unicast_packets: traffic.rx_packets,
             in_errors: traffic.rx_errors,
@@ -287,10 +290,10 @@ fn link_status(view: &RouterView, link: &LinkView) -> LinkStatus {
             ..ActiveProfile::default()
         },
         adopted: false,
-        settings: link.settings.as_ref().and_then(|settings| settings.value.clone()),
+        settings: link.settings.as_ref().and_then(|settings| settings.value.as_deref().cloned()),
         failure: failing.filter(|failure| !is_passing(failure)).map(context),
         passing_failure: failing.filter(is_passing).map(context),
-        last_failure_time: dated(view, link.failure.as_ref()),
+        last_failure_time: dated(view, link.failure.as_deref()),
         next_retry_time: failing.and_then(|failure| next_retry_time(view, failure)),
         packet_statistics: None,
         modem,

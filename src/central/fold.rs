@@ -1,13 +1,14 @@
 //! From positions of the stream to views: reads records, makes events of them, folds them.
 
-use std::sync::Arc;
+use std::collections::BTreeMap;
+use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use tracing::warn;
 
-use super::{Live, TOPICS};
+use super::TOPICS;
 use crate::event::Event;
-use crate::stream::{Limit, Position, Stored, Stream, StreamError, Topic};
+use crate::stream::{self, Limit, Position, Record, Stored, Stream, StreamError, Topic};
 use crate::view::{FleetView, Freshness};
 
 /// Samples folded into a view of the past. When more came since the snapshot, it stays at the snapshot's
@@ -18,10 +19,14 @@ pub const PAST_SAMPLES_MAX: u64 = 200_000;
 #[derive(Default)]
 pub struct Read {
     /// What was read, partition by partition.
-    pub records: Vec<Live>,
+    pub records: Vec<(Position, Record)>,
     /// Whether a record beyond the end asked for was met.
     pub stopped: bool,
     next: Vec<Position>,
+    /// Of each topic.
+    partitions: u32,
+    /// Why some partitions were not read.
+    pub failed: Option<StreamError>,
 }
 
 impl Read {
@@ -34,26 +39,25 @@ impl Read {
     /// The earliest time of a record.
     #[must_use]
     pub fn first_time(&self) -> Option<DateTime<Utc>> {
-        self.records.iter().map(|live| live.1.time).min()
+        self.records.iter().map(|(_, record)| record.time).min()
     }
 
     /// Leaves out the records at or after `end`.
     pub fn keep_before(&mut self, end: Option<DateTime<Utc>>) {
         let Some(end) = end else { return };
         for next in &mut self.next {
-            let left_out = self.records.iter().filter(|live| live.1.time >= end && same(&live.0, next));
-            next.offset = left_out.map(|live| live.0.offset).min().unwrap_or(next.offset);
+            let left_out = self.records.iter().filter(|(at, record)| record.time >= end && same(at, next));
+            next.offset = left_out.map(|(at, _)| at.offset).min().unwrap_or(next.offset);
         }
-        self.records.retain(|live| live.1.time < end);
+        self.records.retain(|(_, record)| record.time < end);
     }
 
     /// The events in the records, with the time central took them in. What is no event is logged and passed
     /// over.
     #[must_use]
     pub fn events(&self) -> Vec<(Event, DateTime<Utc>)> {
-        let parse = |live: &Live| {
-            let (position, record) = &**live;
-            Event::from_json(record.value.as_deref().unwrap_or_default())
+        let parse = |(position, record): &(Position, Record)| {
+            event(record.value.as_deref(), position, self.partitions)
                 .inspect_err(|error| {
                     warn!(place = place(position), offset = position.offset, %error, "no event; passed over");
                 })
@@ -72,6 +76,20 @@ impl Read {
     }
 }
 
+/// The event that a record at `position` holds, of a topic with `partitions`.
+///
+/// # Errors
+/// When it holds none, or one of a router that belongs elsewhere: who wrote it shares out keys in another way, and
+/// there is no order between it and the other events of its router.
+pub fn event(value: Option<&[u8]>, position: &Position, partitions: u32) -> Result<Event, String> {
+    let json = value.ok_or("a tombstone")?;
+    let event = Event::from_json(json).map_err(|error| error.to_string())?;
+    match stream::partition_of(event.router.as_str(), partitions) {
+        own if own == position.partition => Ok(event),
+        own => Err(format!("{} belongs to partition {own} of {partitions}", event.router)),
+    }
+}
+
 fn same(a: &Position, b: &Position) -> bool {
     (a.topic, a.partition) == (b.topic, b.partition)
 }
@@ -83,23 +101,17 @@ pub fn place(position: &Position) -> String {
 }
 
 /// Where to read on: each partition of each topic, from where `freshness` left it.
-///
-/// # Errors
-/// When the stream cannot be asked.
-pub async fn positions(stream: &dyn Stream, freshness: &Freshness) -> Result<Vec<Position>, StreamError> {
+#[must_use]
+pub fn positions(stream: &dyn Stream, freshness: &Freshness) -> Vec<Position> {
     let mut positions = Vec::new();
     for topic in TOPICS {
-        for partition in 0..partitions(stream, topic).await? {
+        for partition in 0..stream.partitions(topic) {
             let mut position = Position { topic, partition, offset: 0 };
             position.offset = freshness.position.get(&place(&position)).copied().unwrap_or(0);
             positions.push(position);
         }
     }
-    Ok(positions)
-}
-
-async fn partitions(stream: &dyn Stream, topic: Topic) -> Result<u32, StreamError> {
-    Ok(u32::try_from(stream.bounds(topic).await?.len()).unwrap_or(u32::MAX))
+    positions
 }
 
 /// Whether `fleet` was folded from this stream: it is not further than the stream goes.
@@ -118,7 +130,18 @@ pub async fn fits(stream: &dyn Stream, fleet: &FleetView) -> Result<bool, Stream
     Ok(true)
 }
 
-/// Reads a batch of each partition, records before `end` only.
+/// Who reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reader {
+    /// The one that follows the stream ([`Stream::read_ahead`]).
+    Following,
+    /// One that looks at the past.
+    LookingBack,
+}
+
+/// Reads a batch of each partition, records before `end` only. Following, it waits for what is not at hand only when nothing
+/// is: so nothing read means that there is nothing. Partitions that cannot be read are left out then, and [`Read::failed`]
+/// says why.
 ///
 /// # Errors
 /// When the stream cannot be read.
@@ -126,10 +149,32 @@ pub async fn read(
     stream: &dyn Stream,
     from: &[Position],
     end: Option<DateTime<Utc>>,
+    reader: Reader,
 ) -> Result<Read, StreamError> {
-    let mut read = Read::default();
-    for position in from {
-        let batch = stream.read(*position, Limit::default()).await?;
+    let mut read = Read { partitions: stream.partitions(Topic::Status), ..Read::default() };
+    let waits = |at: &Position| reader == Reader::Following && !stream.is_at_hand(*at);
+    let mut from: Vec<(bool, &Position)> = from.iter().map(|at| (waits(at), at)).collect();
+    from.sort_by_key(|(waits, _)| *waits);
+    for (waits, position) in from {
+        if waits && !read.is_empty() {
+            break;
+        }
+        // One that does not answer holds up the others once, not each.
+        if read.failed.is_some() && !stream.wait(&[*position], Duration::ZERO).await? {
+            continue;
+        }
+        let batch = match reader {
+            Reader::Following => stream.read_on(*position, Limit::default()).await,
+            Reader::LookingBack => stream.read(*position, Limit::default()).await,
+        };
+        let batch = match batch {
+            Ok(batch) => batch,
+            Err(error) if reader == Reader::Following => {
+                read.failed.get_or_insert(error);
+                continue;
+            }
+            Err(error) => return Err(error),
+        };
         let before_end = |stored: &Stored| end.is_none_or(|end| stored.record.time < end);
         let mut next = batch.next;
         for stored in batch.records {
@@ -137,14 +182,15 @@ pub async fn read(
                 (next, read.stopped) = (stored.offset, true);
                 break;
             }
-            read.records.push(Arc::new((Position { offset: stored.offset, ..*position }, stored.record)));
+            read.records.push((Position { offset: stored.offset, ..*position }, stored.record));
         }
         read.next.push(Position { offset: next, ..*position });
     }
     Ok(read)
 }
 
-/// Folds into `fleet` all that central had taken in by `time`.
+/// Folds into `fleet` all that central had taken in by `time`. Samples that are too many, or of which some have
+/// expired, are left out and the view says so.
 ///
 /// # Errors
 /// When the stream cannot be read.
@@ -154,14 +200,22 @@ pub async fn until(
     time: DateTime<Utc>,
 ) -> Result<(), StreamError> {
     let after = time + chrono::TimeDelta::milliseconds(1);
-    for mut position in positions(stream, &fleet.freshness).await? {
+    let mut bounds = BTreeMap::new();
+    for topic in TOPICS {
+        bounds.insert(topic, stream.bounds(topic).await?);
+    }
+    let samples_end = fleet.freshness.stream_moved_at.unwrap_or(DateTime::UNIX_EPOCH);
+    for mut position in positions(stream, &fleet.freshness) {
         let end = stream.offset_at(position.topic, position.partition, after).await?;
-        if position.topic == Topic::Samples && end.saturating_sub(position.offset) > PAST_SAMPLES_MAX {
-            fleet.freshness.samples_as_of = fleet.freshness.stream_moved_at;
+        let first = bounds[&position.topic][position.partition as usize].first;
+        let expired = position.offset < first.min(end);
+        let too_many = end.saturating_sub(position.offset) > PAST_SAMPLES_MAX;
+        if position.topic == Topic::Samples && (expired || too_many) {
+            fleet.freshness.samples_as_of = Some(samples_end);
             continue;
         }
         while position.offset < end {
-            let read = read(stream, &[position], Some(after)).await?;
+            let read = read(stream, &[position], Some(after), Reader::LookingBack).await?;
             let next = read.next[0].offset;
             if next == position.offset {
                 break;

@@ -11,6 +11,7 @@
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, BufWriter, Write};
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, mpsc};
 
 use anyhow::{Context, bail, ensure};
 use chrono::{DateTime, NaiveDateTime, TimeDelta, Utc};
@@ -22,13 +23,20 @@ use crate::view::{FleetView, Freshness, RouterView};
 pub const LATEST: &str = "latest.view";
 
 /// Changes whenever an older release could not read the lines, or would fold on from them wrongly.
-const VERSION: u32 = 1;
+pub(super) const VERSION: u32 = 3;
 const FORMAT: &str = "tandem.view";
 const SUFFIX: &str = ".view";
 const NAME_TIME: &str = "%Y-%m-%dT%H-%M-%S%.3fZ";
 
 /// Level 1: a snapshot is written often and read seldom.
 const ZSTD_LEVEL: i32 = 1;
+
+/// Lines that are parsed at a time.
+const PIECE_ROUTERS: usize = 32;
+/// Room for that many lines of routers that told much.
+const PIECE_BYTES: usize = 256 * 1024;
+/// Threads that parse a snapshot.
+const THREADS_MAX: usize = 8;
 
 /// Snapshots of each hour are kept this long, then one of each day.
 const HOURLY_KEPT: TimeDelta = TimeDelta::hours(48);
@@ -79,13 +87,14 @@ impl Snapshots {
         }
     }
 
-    /// The view to begin with after a restart.
+    /// The snapshots to begin with after a restart, best first: [`LATEST`], then the dated ones.
     ///
     /// # Errors
-    /// When there is one that cannot be read.
-    pub fn read_latest(&self) -> anyhow::Result<Option<FleetView>> {
-        let path = self.folder.join(LATEST);
-        if path.exists() { read(&path).map(Some) } else { Ok(None) }
+    /// When the folder cannot be listed.
+    pub fn all(&self) -> anyhow::Result<Vec<PathBuf>> {
+        let latest = Some(self.folder.join(LATEST)).filter(|path| path.exists());
+        let dated = self.dated()?.into_iter().rev().map(|(_, path)| path);
+        Ok(latest.into_iter().chain(dated).collect())
     }
 
     /// The snapshots whose last event is no later than `time`, latest first.
@@ -183,14 +192,73 @@ fn read_lines(path: &Path) -> anyhow::Result<FleetView> {
     ensure!(header.version == VERSION, "line 1: version is {}, expected {VERSION}", header.version);
     let mut fleet = FleetView::default();
     fleet.freshness = header.freshness;
-    for number in 0..header.routers {
-        line.clear();
-        if lines.read_line(&mut line)? == 0 {
-            bail!("ends after {number} of {} routers", header.routers);
-        }
-        let view: RouterView = serde_json::from_str(&line).with_context(|| format!("line {}", number + 2))?;
+    for view in read_routers(lines, header.routers)? {
         fleet.restore(view);
     }
-    ensure!(lines.read_line(&mut line)? == 0, "goes on after {} routers", header.routers);
     Ok(fleet)
+}
+
+/// Reads the lines here and has them parsed by a thread for each processor.
+fn read_routers(mut lines: impl BufRead, routers: usize) -> anyhow::Result<impl Iterator<Item = RouterView>> {
+    let threads = std::thread::available_parallelism().map_or(1, usize::from).min(THREADS_MAX);
+    let (give, take) = mpsc::sync_channel(threads * 2);
+    let take = Mutex::new(take);
+    std::thread::scope(|scope| {
+        let parsers: Vec<_> = (0..threads).map(|_| scope.spawn(|| parse_pieces(&take))).collect();
+        let read = give_pieces(&mut lines, routers, give);
+        let mut pieces = Vec::new();
+        for parser in parsers {
+            pieces.extend(parser.join().expect("parsing does not panic")?);
+        }
+        read?;
+        pieces.sort_unstable_by_key(|(first, _)| *first);
+        Ok(pieces.into_iter().flat_map(|(_, views)| views))
+    })
+}
+
+/// Some lines, with the number of the first router in them.
+type Piece = (usize, Vec<u8>);
+
+/// Hands the lines of all routers out, piece by piece.
+fn give_pieces(
+    lines: &mut impl BufRead,
+    routers: usize,
+    give: mpsc::SyncSender<Piece>,
+) -> anyhow::Result<()> {
+    let mut number = 0;
+    while number < routers {
+        let (first, mut piece) = (number, Vec::with_capacity(PIECE_BYTES));
+        while number < routers && number - first < PIECE_ROUTERS {
+            if lines.read_until(b'\n', &mut piece)? == 0 {
+                bail!("ends after {number} of {routers} routers");
+            }
+            number += 1;
+        }
+        give.send((first, piece)).context("nobody parses")?;
+    }
+    ensure!(lines.fill_buf()?.is_empty(), "goes on after {routers} routers");
+    Ok(())
+}
+
+/// Parses pieces until there are no more. After a fault it takes the rest without looking at it, so that nobody
+/// waits for a place in the channel.
+fn parse_pieces(take: &Mutex<mpsc::Receiver<Piece>>) -> anyhow::Result<Vec<(usize, Vec<RouterView>)>> {
+    let mut parsed = Ok(Vec::new());
+    loop {
+        let piece = take.lock().expect("nothing panics under this lock").recv();
+        let Ok((first, lines)) = piece else { return parsed };
+        if let Ok(pieces) = &mut parsed {
+            match parse(first, &lines) {
+                Ok(views) => pieces.push((first, views)),
+                Err(error) => parsed = Err(error),
+            }
+        }
+    }
+}
+
+fn parse(first: usize, lines: &[u8]) -> anyhow::Result<Vec<RouterView>> {
+    let lines = lines.split_inclusive(|byte| *byte == b'\n').enumerate();
+    lines
+        .map(|(at, line)| serde_json::from_slice(line).with_context(|| format!("line {}", first + at + 2)))
+        .collect()
 }

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use tokio::sync::watch;
 
 use super::stop;
-use crate::agent::run::{self, Options};
+use crate::agent::run::{self, Ground, Options};
 use crate::agent::slots::Roots;
 
 /// Keep this router online over its modems until SIGTERM.
@@ -21,6 +21,9 @@ pub struct AgentArguments {
     /// Folder shaped like /dev.
     #[arg(long, value_name = "DIR", default_value = "/dev")]
     dev: PathBuf,
+    /// Leave the network interfaces, routes and NAT of this machine alone; only tell what would be done.
+    #[arg(long)]
+    no_network: bool,
 }
 
 /// Runs until told to stop.
@@ -30,7 +33,11 @@ pub struct AgentArguments {
 pub fn run(arguments: &AgentArguments) -> anyhow::Result<ExitCode> {
     stop::log();
     let roots = Roots { sys: arguments.sysfs.clone(), dev: arguments.dev.clone() };
-    let options = Options { config: arguments.config.clone(), roots };
+    let options = Options {
+        config: arguments.config.clone(),
+        roots,
+        ground: if arguments.no_network { Ground::Paper } else { Ground::Kernel },
+    };
     tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
         let (stop, stopped) = watch::channel(false);
         let agent = run::run(options, stopped);

@@ -55,6 +55,9 @@ impl AgentSocket {
 pub struct RetryArguments {
     /// Name of the device-interface.
     name: String,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
     #[command(flatten)]
     agent: AgentSocket,
 }
@@ -70,6 +73,9 @@ pub struct ResetArguments {
     /// Even when it is the only working uplink.
     #[arg(long)]
     force: bool,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
     #[command(flatten)]
     agent: AgentSocket,
 }
@@ -79,7 +85,7 @@ pub struct ResetArguments {
 /// # Errors
 /// When no agent runs, or it knows no such link.
 pub fn retry(arguments: &RetryArguments) -> anyhow::Result<ExitCode> {
-    tell(&arguments.agent, &Request::Retry { name: arguments.name.clone() })
+    tell(&arguments.agent, &Request::Retry { name: arguments.name.clone() }, arguments.json)
 }
 
 /// Runs `tandem reset`.
@@ -88,11 +94,13 @@ pub fn retry(arguments: &RetryArguments) -> anyhow::Result<ExitCode> {
 /// When no agent runs, it knows no such link, or the reset is refused.
 pub fn reset(arguments: &ResetArguments) -> anyhow::Result<ExitCode> {
     let (name, at, force) = (arguments.name.clone(), arguments.at, arguments.force);
-    tell(&arguments.agent, &Request::Reset { name, at, force })
+    tell(&arguments.agent, &Request::Reset { name, at, force }, arguments.json)
 }
 
-fn tell(agent: &AgentSocket, request: &Request) -> anyhow::Result<ExitCode> {
+fn tell(agent: &AgentSocket, request: &Request, json: bool) -> anyhow::Result<ExitCode> {
     let answer = agent.ask_running(request)?;
-    super::output::print(answer.as_str().unwrap_or("done"))?;
+    let done = answer.as_str().unwrap_or("done");
+    let text = if json { serde_json::json!({ "done": done }).to_string() } else { done.to_owned() };
+    super::output::print(&text)?;
     Ok(ExitCode::SUCCESS)
 }

@@ -186,8 +186,10 @@ mod commit {
         }
         let previous =
             base.as_deref().and_then(|text| Config::parse(text, "").ok()).map(|checked| checked.config);
-        let changes = previous.map(|previous| describe(&config::diff(&previous, &checked.config)));
-        let notes = numbered(&checked.warnings) + &changes.unwrap_or_default();
+        let changes = previous.map(|previous| config::diff(&previous, &checked.config));
+        let warnings = changes.iter().flat_map(Changes::warnings).chain(checked.warnings);
+        let notes =
+            numbered(&warnings.collect::<Vec<_>>()) + &changes.as_ref().map(describe).unwrap_or_default();
         if !notes.is_empty() {
             print(notes.trim_end())?;
         }
@@ -263,7 +265,7 @@ mod commit {
     fn describe(changes: &Changes) -> String {
         let lists = [
             ("added", &changes.added),
-            ("removed", &changes.removed),
+            ("removed, neither dialled nor routed any more; the session in a modem stays", &changes.removed),
             ("dialled again", &changes.redialled),
             ("adjusted without interruption", &changes.adjusted),
             ("untouched", &changes.untouched),
@@ -272,6 +274,18 @@ mod commit {
             .iter()
             .filter(|(_, names)| !names.is_empty())
             .fold(String::new(), |text, (what, names)| text + &format!("{what}: {}\n", names.join(", ")))
+            + &at_the_next_start(changes)
+    }
+
+    /// What a running agent does not take over.
+    fn at_the_next_start(changes: &Changes) -> String {
+        let later: Vec<_> =
+            ["agent", "spool"].into_iter().filter(|section| changes.section(section)).collect();
+        if later.is_empty() {
+            String::new()
+        } else {
+            format!("at the next start of the agent: [{}]\n", later.join("], ["))
+        }
     }
 
     /// Tells a running agent. The commit stands whatever it says.

@@ -1,23 +1,25 @@
 //! `tandem demo`: central and a small fleet of simulated routers, each a real agent over two simulated modems.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-use super::central::Running;
+use super::central::{Running, StreamArguments};
 use super::stop;
-use crate::agent::run::{self, Options};
+use crate::agent::run::{self, Ground, Options};
 use crate::agent::slots::Roots;
 use crate::gateway::Admission;
 use crate::sim::modem::Settings;
 use crate::sim::port::{Publish, SimModem};
 use crate::sim::radio::{self, Motion};
-use crate::sim::scenario::Scenario;
+use crate::sim::scenario::{Family, Scenario};
 use crate::sim::sysfs::{Place, Tree};
 use crate::sim::trace::Trace;
 
@@ -56,33 +58,66 @@ const CARRIERS: [(&str, &str, &str); 3] = [
     ("Cirrus Wireless", "03", "iot.fixed"),
 ];
 
-/// What befalls the modems: index of the router (modulo 20), of the modem, and its script.
-const CAST: [(u16, u8, &str); 8] = [
-    (2, 1, "[[step]]\nat-s = 0\nfault = { call-end = { type = 6, code = 33 } }\n"),
-    (5, 0, "[[step]]\nat-s = 0\nfault = \"throttled\"\n"),
-    (
-        8,
-        1,
-        "[[step]]\nat-s = 12\nfor-s = 60\nfault = \"sim-absent\"\n[[step]]\nevery-s = 180\nfor-s = 60\nfault = \"sim-absent\"\n",
-    ),
-    (
-        11,
-        0,
-        "[[step]]\nat-s = 8\nfor-s = 60\nfault = \"pdn-dead\"\n[[step]]\nevery-s = 150\nfor-s = 45\nfault = \"pdn-dead\"\n",
-    ),
-    (
-        14,
-        0,
-        "[[step]]\nat-s = 15\nfor-s = 45\nfault = \"no-service\"\n[[step]]\nevery-s = 240\nfor-s = 45\nfault = \"no-service\"\n",
-    ),
-    (
-        14,
-        1,
-        "[[step]]\nat-s = 18\nfor-s = 30\nfault = \"no-service\"\n[[step]]\nevery-s = 240\nfor-s = 30\nfault = \"no-service\"\n",
-    ),
-    (17, 1, "[[step]]\nat-s = 5\nfor-s = 120\nfault = { registration-reject = { cause = 15 } }\n"),
-    (19, 0, "[[step]]\nat-s = 20\nfault = \"reset\"\n[[step]]\nevery-s = 200\nfault = \"reset\"\n"),
+/// What befalls a modem of the demo.
+struct Part {
+    /// Index of the router, modulo 20.
+    router: u16,
+    /// Index of its modem.
+    modem: u8,
+    /// In a word, for those who look for it.
+    word: &'static str,
+    script: &'static str,
+}
+
+/// The first six routers tell the whole story within half a minute; the others have troubles of their own.
+const CAST: [Part; 8] = [
+    Part {
+        router: 1,
+        modem: 1,
+        word: "SIM pulled",
+        script: "[[step]]\nat-s = 10\nfor-s = 60\nfault = \"sim-absent\"\n[[step]]\nevery-s = 180\nfor-s = 60\nfault = \"sim-absent\"\n",
+    },
+    Part {
+        router: 2,
+        modem: 1,
+        word: "option-unsubscribed",
+        script: "[[step]]\nat-s = 0\nfault = { call-end = { type = 6, code = 33 } }\n",
+    },
+    Part {
+        router: 3,
+        modem: 0,
+        word: "silent death",
+        script: "[[step]]\nat-s = 12\nfor-s = 60\nfault = \"pdn-dead\"\n[[step]]\nevery-s = 150\nfor-s = 45\nfault = \"pdn-dead\"\n",
+    },
+    Part { router: 5, modem: 0, word: "throttled", script: "[[step]]\nat-s = 0\nfault = \"throttled\"\n" },
+    Part {
+        router: 14,
+        modem: 0,
+        word: "out of coverage",
+        script: "[[step]]\nat-s = 15\nfor-s = 45\nfault = \"no-service\"\n[[step]]\nevery-s = 240\nfor-s = 45\nfault = \"no-service\"\n",
+    },
+    Part {
+        router: 14,
+        modem: 1,
+        word: "out of coverage",
+        script: "[[step]]\nat-s = 18\nfor-s = 30\nfault = \"no-service\"\n[[step]]\nevery-s = 240\nfor-s = 30\nfault = \"no-service\"\n",
+    },
+    Part {
+        router: 17,
+        modem: 1,
+        word: "refused by the network",
+        script: "[[step]]\nat-s = 5\nfor-s = 120\nfault = { registration-reject = { cause = 15 } }\n",
+    },
+    Part {
+        router: 19,
+        modem: 0,
+        word: "modem restarts",
+        script: "[[step]]\nat-s = 20\nfault = \"reset\"\n[[step]]\nevery-s = 200\nfault = \"reset\"\n",
+    },
 ];
+
+/// Longest wait for all agents to stop in order.
+const STOP_DEADLINE: Duration = Duration::from_secs(20);
 
 /// What befalls everybody else, now and then.
 const WEATHER: &str = "[[step]]\nrandom-s = 400\nfault = { pdn-dropped = {} }\n[[step]]\nrandom-s = 900\nfor-s = 20\nfault = \"no-service\"\n";
@@ -121,27 +156,56 @@ fn trace(path: &Path) -> anyhow::Result<Trace> {
 }
 
 async fn play(arguments: &DemoArguments, folder: &Path, traces: &[Trace]) -> anyhow::Result<()> {
-    let central = Running::start(arguments.listen, &folder.join("central"), Admission::Open, None).await?;
+    let central = Running::start(
+        arguments.listen,
+        &folder.join("central"),
+        &StreamArguments::default(),
+        &[],
+        Admission::Open,
+        None,
+    )
+    .await
+    .context("central does not start (--listen takes another address, --data another folder)")?;
     let (stop, stopped) = watch::channel(false);
     let mut routers = Vec::new();
     for index in 0..arguments.routers {
         routers.push(Router::start(index, arguments, central.address, folder, traces, stopped.clone())?);
     }
-    super::output::print(&format!(
-        "Tandem demo: {} routers, two modems each\n  page      http://{}/\n  ask it    tandem show device-interface --central http://{} --router branch-0003\n  ask one   tandem show device-interface --socket {}\n  end       Ctrl-C",
-        arguments.routers,
-        central.address,
-        central.address,
-        folder.join("branch-0001/agent.sock").display(),
-    ))?;
+    super::output::print(&greeting(arguments, central.address, folder))?;
     stop::signalled().await?;
     super::output::print("stopping")?;
     stop.send_replace(true);
+    let deadline = tokio::time::Instant::now() + STOP_DEADLINE;
     for router in routers {
-        let _ = tokio::time::timeout(Duration::from_secs(20), router.agent).await;
+        let _ = tokio::time::timeout_at(deadline, router.agent).await;
     }
     central.stop().await;
     Ok(())
+}
+
+/// What a person needs to go on from here: commands that work as they stand.
+fn greeting(arguments: &DemoArguments, central: SocketAddr, folder: &Path) -> String {
+    let called = std::env::args().next().unwrap_or_else(|| "tandem".into());
+    let show = format!("{called} show device-interface");
+    let of_central =
+        if central.port() == 7070 { String::new() } else { format!(" --central http://{central}") };
+    let socket = folder.join("branch-0001/agent.sock");
+    let kept = if arguments.data.is_some() { "kept" } else { "removed at the end" };
+    let mut text = format!(
+        "Tandem demo: {} routers, two modems each\n\n\
+         \x20 page          http://{central}/\n\
+         \x20 ask central   {show}{of_central} --router branch-0001\n\
+         \x20 ask a router  {show} --socket {}\n\
+         \x20 data          {} ({kept})\n\
+         \x20 end           Ctrl-C\n\nWhat happens where:\n",
+        arguments.routers,
+        socket.display(),
+        folder.display(),
+    );
+    for part in CAST.iter().filter(|part| part.router < arguments.routers) {
+        text += &format!("  branch-{:04}   lte-dev-{}: {}\n", part.router + 1, part.modem + 1, part.word);
+    }
+    text
 }
 
 /// One simulated router. Its modems live as long as it does.
@@ -164,20 +228,26 @@ impl Router {
         // What an earlier run simulated is gone with it; spool and configuration stay.
         let _ = std::fs::remove_dir_all(&machine);
         let tree = Tree::create(&machine)?;
-        let mut modems = Vec::new();
+        let mut modems = BTreeMap::new();
         for slot in 0..2 {
             let settings = settings(index, slot, arguments.seed, traces)?;
             let place = Place::of(slot);
-            modems.push(SimModem::spawn(settings, Publish::Tree { tree: tree.clone(), place })?);
+            let netdev = place.netdev();
+            modems.insert(netdev, SimModem::spawn(settings, Publish::Tree { tree: tree.clone(), place })?);
         }
         let config = folder.join("agent.toml");
         std::fs::write(&config, configuration(index, &name, &folder, central))?;
         let roots = Roots { sys: tree.sys(), dev: tree.dev() };
+        // A probe through a device fares as the data path of its modem does.
+        let answer = move |device: &str| {
+            let round_trip = modems.get(device)?.inspect(|modem| modem.round_trip_ms(Family::V4))?;
+            Some(Duration::from_millis(round_trip.into()))
+        };
+        let ground = Ground::Simulated(Arc::new(answer));
         let agent = tokio::spawn(async move {
-            if let Err(error) = run::run(Options { config, roots }, stopped).await {
+            if let Err(error) = run::run(Options { config, roots, ground }, stopped).await {
                 eprintln!("tandem: {name}: {error:#}");
             }
-            drop(modems);
         });
         Ok(Self { agent })
     }
@@ -186,9 +256,8 @@ impl Router {
 fn settings(index: u16, slot: u8, seed: u64, traces: &[Trace]) -> anyhow::Result<Settings> {
     let seed = seed.wrapping_mul(1_000_003) + u64::from(index) * 2 + u64::from(slot);
     let (name, mnc, _) = carrier(index, slot);
-    let cast: Vec<_> =
-        CAST.iter().filter(|(router, modem, _)| (*router, *modem) == (index % 20, slot)).collect();
-    let script = cast.first().map_or(WEATHER, |(_, _, script)| script);
+    let part = CAST.iter().find(|part| (part.router, part.modem) == (index % 20, slot));
+    let script = part.map_or(WEATHER, |part| part.script);
     let scenario =
         format!("[modem]\ncarrier = {{ name = \"{name}\", mcc = \"001\", mnc = \"{mnc}\" }}\n{script}");
     let scenario = Scenario::parse(&scenario).context("script of the demo")?;
@@ -211,9 +280,9 @@ fn configuration(index: u16, name: &str, folder: &Path, central: SocketAddr) -> 
     let path = |below: &str| folder.join(below).display().to_string();
     let mut text = format!(
         "[router]\nname = \"{name}\"\nlabels = {{ site = \"{site}\", region = \"{region}\" }}\n\n\
-         [agent]\nsocket = {:?}\nstate-dir = {:?}\n\n[spool]\ndir = {:?}\n\n\
+         [agent]\nsocket = {:?}\nstate-dir = {:?}\nqmi-proxy = false\n\n[spool]\ndir = {:?}\n\n\
          [upload]\nto = \"http://{central}\"\nbatch-interval = \"5s\"\nmonthly-budget = \"100GB\"\n\n\
-         [sample]\nsignal-interval = \"2s\"\ntraffic-interval = \"3s\"\nagent-interval = \"30s\"\n\n\
+         [sample]\nsignal-interval = \"2s\"\ntraffic-interval = \"3s\"\nprobe-interval = \"30s\"\nagent-interval = \"30s\"\n\n\
          [failover]\npolicy = \"{}\"\n",
         path("agent.sock"),
         path("state"),

@@ -3,13 +3,15 @@
 use std::path::PathBuf;
 
 use anyhow::Context as _;
+use serde_json::Value;
 
+use super::ask::AgentSocket;
+use crate::agent::socket::Request;
+use crate::config::Agent;
+use crate::link::status::LinkStatus;
 use crate::modem::driver::{Driver, Notices, OpenOptions};
 use crate::modem::port::Access;
 use crate::modem::sysfs::{self, Slot};
-
-/// Where client ids are kept, shared with the agent.
-const STATE: &str = "/run/tandem";
 
 /// Which modem, where its name in sysfs is not enough.
 #[derive(clap::Args, Clone)]
@@ -23,9 +25,46 @@ pub struct Direct {
     /// Serial port for AT commands, instead of those sysfs knows.
     #[arg(long, value_name = "PATH")]
     pub at: Option<PathBuf>,
+    #[command(flatten)]
+    pub agent: AgentSocket,
 }
 
 impl Direct {
+    /// Asks the agent that runs on this router. `None` when the modem itself must be asked: no agent runs, it has not
+    /// opened this modem, or a control port was named by hand.
+    ///
+    /// # Errors
+    /// When the agent refuses, and the modem is not to be found without it.
+    pub fn ask_agent(&self, interface: &str, request: &Request) -> anyhow::Result<Option<Value>> {
+        if self.control.is_some() {
+            return Ok(None);
+        }
+        match self.agent.ask(request) {
+            Err(_) if self.find(interface).is_some() => Ok(None),
+            answer => answer,
+        }
+    }
+
+    /// Tells the agent, where one runs, what was done to a modem beside it.
+    pub fn tell_agent(&self, request: &Request) {
+        if let Err(error) = self.agent.ask(request) {
+            eprintln!("tandem: the agent was not told: {error:#}");
+        }
+    }
+
+    /// The slot of a network interface, also where only the agent's configuration names its control port.
+    #[must_use]
+    pub fn find_or_ask(&self, interface: &str) -> Option<Slot> {
+        self.find(interface).or_else(|| {
+            let request = Request::Links { name: Some(interface.to_owned()) };
+            let links: Vec<LinkStatus> = serde_json::from_value(self.agent.ask(&request).ok()??).ok()?;
+            let link = links.into_iter().next()?;
+            let (control, at) = link.modem.map(|modem| (modem.control_port, modem.at_port))?;
+            let at_ports = self.at.clone().or(at.map(PathBuf::from)).into_iter().collect();
+            Some(Slot::by_path(&link.target_interface, control?.as_ref(), at_ports))
+        })
+    }
+
     /// The slot of a network interface.
     #[must_use]
     pub fn find(&self, interface: &str) -> Option<Slot> {
@@ -45,7 +84,8 @@ impl Direct {
     pub fn options(&self) -> OpenOptions {
         match self.control {
             Some(_) => OpenOptions { access: Access::Direct, ..OpenOptions::default() },
-            None => OpenOptions { state: Some(STATE.into()), ..OpenOptions::default() },
+            // Ids and lock are shared with the agent, unless its configuration names another folder.
+            None => OpenOptions { state: Some(Agent::default().state_dir), ..OpenOptions::default() },
         }
     }
 

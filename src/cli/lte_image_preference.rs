@@ -7,6 +7,7 @@ use anyhow::Context as _;
 
 use super::direct::{Direct, block_on};
 use super::output;
+use crate::agent::socket::Request;
 use crate::event::ImageChanged;
 use crate::modem::driver::{ImageKind, Images};
 use crate::modem::image_change;
@@ -52,10 +53,16 @@ pub fn run(arguments: &ImageArguments) -> anyhow::Result<ExitCode> {
 }
 
 fn get(arguments: &ImageArguments) -> anyhow::Result<ExitCode> {
-    let slot = arguments.direct.find(&arguments.interface);
-    let slot = slot.with_context(|| arguments.direct.missing(&arguments.interface))?;
-    let options = arguments.direct.options();
-    let images = block_on(async { Ok(image_change::read(&slot, &options).await?) })?;
+    let direct = &arguments.direct;
+    let request = Request::Images { name: arguments.interface.clone() };
+    let images = match direct.ask_agent(&arguments.interface, &request)? {
+        Some(images) => serde_json::from_value(images).context("the agent's answer is not understood")?,
+        None => {
+            let slot = direct.find(&arguments.interface);
+            let slot = slot.with_context(|| direct.missing(&arguments.interface))?;
+            block_on(async { Ok(image_change::read(&slot, &direct.options()).await?) })?
+        }
+    };
     let text = if arguments.json { serde_json::to_string_pretty(&images)? } else { listing(&images) };
     output::print(&text)?;
     Ok(ExitCode::SUCCESS)
@@ -69,14 +76,47 @@ fn set(arguments: &ImageArguments, carrier: &str, force: bool) -> anyhow::Result
         );
     }
     let direct = &arguments.direct;
-    direct.find(&arguments.interface).with_context(|| direct.missing(&arguments.interface))?;
-    let options = direct.options();
-    let change = image_change::change(carrier, &options, || direct.find(&arguments.interface));
-    let changed = block_on(async { Ok(change.await?) })?;
+    let changed = match by_agent(direct, &arguments.interface, carrier)? {
+        Some(changed) => changed,
+        None => beside_agent(direct, &arguments.interface, carrier)?,
+    };
     let text = if arguments.json { serde_json::to_string_pretty(&changed)? } else { told(&changed) };
     output::print(&text)?;
     let good = matches!(changed.result.as_str(), "changed" | "unchanged");
     Ok(if good { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// The agent changes the image of a modem that it has: two hands on one modem would take each other's answers. `None` where no
+/// agent has it.
+fn by_agent(direct: &Direct, interface: &str, carrier: &str) -> anyhow::Result<Option<ImageChanged>> {
+    let known = Request::Links { name: Some(interface.to_owned()) };
+    if direct.control.is_some() || !matches!(direct.agent.ask(&known), Ok(Some(_))) {
+        return Ok(None);
+    }
+    let name = || interface.to_owned();
+    let odd = "the agent's answer is not understood";
+    // For the change itself the link is let go, which a mistake in the name is not worth.
+    let Some(images) = direct.agent.ask(&Request::Images { name: name() })? else { return Ok(None) };
+    let images: Images = serde_json::from_value(images).context(odd)?;
+    if let Some(unchanged) = image_change::without_a_restart(&images, carrier)? {
+        return Ok(Some(unchanged));
+    }
+    let request = Request::SetImage { name: name(), carrier: carrier.to_owned() };
+    let Some(answer) = direct.agent.ask(&request)? else { return Ok(None) };
+    Ok(Some(serde_json::from_value(answer).context(odd)?))
+}
+
+fn beside_agent(direct: &Direct, interface: &str, carrier: &str) -> anyhow::Result<ImageChanged> {
+    let known = direct.find_or_ask(interface).with_context(|| direct.missing(interface))?;
+    let options = direct.options();
+    let find = || {
+        let named_by_hand = || known.control.exists().then(|| known.clone());
+        direct.find(interface).or_else(named_by_hand)
+    };
+    let change = image_change::change(carrier, &options, find);
+    let changed = block_on(async { Ok(change.await?) })?;
+    direct.tell_agent(&Request::ImageChanged { name: interface.to_owned(), change: changed.clone() });
+    Ok(changed)
 }
 
 fn listing(images: &Images) -> String {

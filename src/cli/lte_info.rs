@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use super::direct::{Direct, block_on};
 use super::output;
+use crate::agent::socket::Request;
 use crate::modem::report;
 
 /// Print what does not change in an LTE modem (model, firmware, identities, bands) as JSON.
@@ -13,6 +14,9 @@ pub struct LteInfoArguments {
     interface: String,
     #[command(flatten)]
     direct: Direct,
+    /// Print JSON, which is what it always prints.
+    #[arg(long)]
+    json: bool,
 }
 
 /// Runs `lte-info`.
@@ -20,7 +24,11 @@ pub struct LteInfoArguments {
 /// # Errors
 /// No such modem, or it does not answer.
 pub fn run(arguments: &LteInfoArguments) -> anyhow::Result<ExitCode> {
-    let info = block_on(gather(arguments))?;
+    let request = Request::Info { name: arguments.interface.clone() };
+    let info = match arguments.direct.ask_agent(&arguments.interface, &request)? {
+        Some(info) => info,
+        None => serde_json::to_value(block_on(gather(arguments))?)?,
+    };
     output::print(&serde_json::to_string_pretty(&info)?)?;
     Ok(ExitCode::SUCCESS)
 }

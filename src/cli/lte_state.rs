@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use super::direct::{Direct, block_on};
 use super::output;
+use crate::agent::socket::Request;
 use crate::modem::report;
 
 /// Print what changes in an LTE modem (connection, addresses, carrier, signal) as JSON.
@@ -13,6 +14,9 @@ pub struct LteStateArguments {
     interface: String,
     #[command(flatten)]
     direct: Direct,
+    /// Print JSON, which is what it always prints.
+    #[arg(long)]
+    json: bool,
 }
 
 /// Runs `lte-state`.
@@ -20,7 +24,11 @@ pub struct LteStateArguments {
 /// # Errors
 /// No such modem, or it does not answer.
 pub fn run(arguments: &LteStateArguments) -> anyhow::Result<ExitCode> {
-    let state = block_on(gather(arguments))?;
+    let request = Request::State { name: arguments.interface.clone() };
+    let state = match arguments.direct.ask_agent(&arguments.interface, &request)? {
+        Some(state) => state,
+        None => serde_json::to_value(block_on(gather(arguments))?)?,
+    };
     output::print(&serde_json::to_string_pretty(&state)?)?;
     Ok(ExitCode::SUCCESS)
 }

@@ -14,6 +14,8 @@ mod direct;
 #[cfg(feature = "agent")]
 mod discover;
 #[cfg(feature = "agent")]
+mod handover;
+#[cfg(feature = "agent")]
 mod lte_image_preference;
 #[cfg(feature = "agent")]
 mod lte_info;
@@ -30,6 +32,8 @@ mod sim;
 #[cfg(feature = "agent")]
 mod spool;
 mod stop;
+#[cfg(feature = "central")]
+mod stream;
 
 use std::ffi::OsString;
 use std::path::Path;
@@ -63,6 +67,8 @@ enum Command {
     #[cfg(feature = "agent")]
     Discover(discover::DiscoverArguments),
     #[cfg(feature = "agent")]
+    Handover(handover::HandoverArguments),
+    #[cfg(feature = "agent")]
     LteImagePreference(lte_image_preference::ImageArguments),
     #[cfg(feature = "agent")]
     LteInfo(lte_info::LteInfoArguments),
@@ -77,6 +83,8 @@ enum Command {
     Sim(sim::SimArguments),
     #[cfg(feature = "agent")]
     Spool(spool::SpoolArguments),
+    #[cfg(feature = "central")]
+    Stream(stream::StreamCommand),
 }
 
 /// Runs the program and returns its exit code.
@@ -86,10 +94,19 @@ pub fn main() -> ExitCode {
     match run(arguments.command) {
         Ok(code) => code,
         Err(error) => {
-            eprintln!("tandem: {error:#}");
+            eprintln!("tandem: {}", told(&error));
             ExitCode::FAILURE
         }
     }
+}
+
+/// An error and what caused it, each thing once: many tell their cause in their own text.
+fn told(error: &anyhow::Error) -> String {
+    error.chain().map(ToString::to_string).fold(String::new(), |text, cause| match text {
+        text if text.is_empty() => cause,
+        text if text.ends_with(&cause) => text,
+        text => format!("{text}: {cause}"),
+    })
 }
 
 /// Commands that also go by their own name, through links to the binary.
@@ -101,7 +118,8 @@ fn arguments(given: impl Iterator<Item = OsString>) -> Vec<OsString> {
     let called =
         arguments.first().and_then(|name| Path::new(name).file_name()).and_then(|name| name.to_str());
     if let Some(name) = called.filter(|name| OWN_NAMES.contains(name)) {
-        arguments.insert(1, name.to_owned().into());
+        let name = name.to_owned();
+        arguments.splice(..1, ["tandem".into(), name.into()]);
     }
     arguments
 }
@@ -124,6 +142,8 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         #[cfg(feature = "agent")]
         Command::Discover(arguments) => discover::run(&arguments),
         #[cfg(feature = "agent")]
+        Command::Handover(arguments) => handover::run(&arguments),
+        #[cfg(feature = "agent")]
         Command::LteImagePreference(arguments) => lte_image_preference::run(&arguments),
         #[cfg(feature = "agent")]
         Command::LteInfo(arguments) => lte_info::run(&arguments),
@@ -136,5 +156,32 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Sim(arguments) => sim::run(&arguments),
         #[cfg(feature = "agent")]
         Command::Spool(arguments) => spool::run(&arguments),
+        #[cfg(feature = "central")]
+        Command::Stream(arguments) => stream::run(arguments),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_command_called_by_its_own_name_is_that_of_tandem() {
+        let of = |given: &[&str]| {
+            let given = arguments(given.iter().map(OsString::from));
+            given.iter().map(|word| word.to_str().unwrap().to_owned()).collect::<Vec<_>>().join(" ")
+        };
+        assert_eq!(of(&["/usr/bin/lte-state", "wwan0"]), "tandem lte-state wwan0");
+        assert_eq!(of(&["/usr/bin/tandem", "lte-state", "wwan0"]), "/usr/bin/tandem lte-state wwan0");
+        assert_eq!(of(&["show", "uplinks"]), "show uplinks");
+        assert_eq!(of(&[]), "");
+    }
+
+    #[test]
+    fn a_cause_is_told_once() {
+        let cause = || anyhow::anyhow!("no such file");
+        assert_eq!(told(&cause()), "no such file");
+        assert_eq!(told(&cause().context("cannot open x")), "cannot open x: no such file");
+        assert_eq!(told(&cause().context("cannot open x: no such file")), "cannot open x: no such file");
     }
 }

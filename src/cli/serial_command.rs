@@ -6,9 +6,13 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use super::ask::AgentSocket;
 use super::direct::block_on;
 use super::output;
-use crate::at::{Command, Reply};
+use crate::agent::socket::Request;
+use crate::at::{Command, Reply, redact};
+use crate::config::{Config, Serial};
+use crate::event::AtExecuted;
 use crate::modem::serial::AtPort;
 
 /// Run one AT command on a serial port.
@@ -34,9 +38,17 @@ struct PortArguments {
     /// Seconds to wait for the answer.
     #[arg(long, value_name = "SECONDS", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=600))]
     deadline: u64,
+    /// Bits a second on a real UART; USB ports ignore it. What goes without saying is that of the configuration.
+    #[arg(long, value_name = "RATE", value_parser = clap::value_parser!(u32).range(1..))]
+    baud_rate: Option<u32>,
+    /// Configuration of the agent, whose `[serial]` holds here too. It need not be there.
+    #[arg(long, value_name = "FILE", default_value = crate::config::DEFAULT_PATH)]
+    config: PathBuf,
     /// Print JSON.
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    agent: AgentSocket,
 }
 
 #[derive(Serialize)]
@@ -57,6 +69,7 @@ pub fn run(arguments: &SerialCommandArguments) -> anyhow::Result<ExitCode> {
     let Target::Port(arguments) = &arguments.target;
     let command = Command::new(&arguments.command)?;
     let reply = block_on(execute(arguments, &command))?;
+    tell_agent(arguments, &command, &reply);
     if arguments.json {
         output::print(&serde_json::to_string_pretty(&Answer {
             port: arguments.port.display().to_string(),
@@ -74,7 +87,31 @@ pub fn run(arguments: &SerialCommandArguments) -> anyhow::Result<ExitCode> {
     Ok(if reply.result.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
+/// The agent, where one runs, keeps what was done to the modem as an event.
+fn tell_agent(arguments: &PortArguments, command: &Command, reply: &Reply) {
+    let executed = AtExecuted {
+        port: arguments.port.display().to_string(),
+        command: command.to_string(),
+        answer: reply.information.iter().map(|line| redact(line)).collect(),
+        result: reply.result.to_string(),
+        by: ["SUDO_USER", "USER"].iter().find_map(|name| std::env::var(name).ok()),
+    };
+    if let Err(error) = arguments.agent.ask(&Request::AtExecuted(executed)) {
+        eprintln!("tandem: the agent was not told: {error:#}");
+    }
+}
+
 async fn execute(arguments: &PortArguments, command: &Command) -> anyhow::Result<Reply> {
-    let mut port = AtPort::open(&arguments.port).await?;
+    let mut port = AtPort::open(&arguments.port, baud_rate(arguments)).await?;
     Ok(port.execute(command, Duration::from_secs(arguments.deadline)).await?)
+}
+
+/// The rate that was named, else that of the configuration. A technician at a serial console is helped by a default more
+/// than by an error about a file.
+fn baud_rate(arguments: &PortArguments) -> u32 {
+    let configured = || {
+        let text = std::fs::read_to_string(&arguments.config).ok()?;
+        Some(Config::parse(&text, "").ok()?.config.serial.baud_rate)
+    };
+    arguments.baud_rate.or_else(configured).unwrap_or(Serial::default().baud_rate)
 }

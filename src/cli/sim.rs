@@ -63,10 +63,16 @@ async fn modem(arguments: &ModemArguments) -> anyhow::Result<ExitCode> {
         Some(path) => Some(Trace::from_csv(&text(path)?).with_context(|| path.display().to_string())?),
         None => None,
     };
+    let (control, at) = (&arguments.control, &arguments.at);
+    anyhow::ensure!(
+        control != at,
+        "--control and --at both name {}: each port needs a path of its own",
+        at.display()
+    );
     let settings = Settings { seed: arguments.seed, scenario, trace };
     let mut terminated = signal(SignalKind::terminate())?;
-    let sim = SimModem::on_ptys(settings, &arguments.control, &arguments.at)?;
-    println!("QMI {}\nAT  {}", arguments.control.display(), arguments.at.display());
+    let sim = SimModem::on_ptys(settings, control, at)?;
+    println!("QMI {}\nAT  {}", control.display(), at.display());
     tokio::select! {
         result = tokio::signal::ctrl_c() => result?,
         _ = terminated.recv() => {}

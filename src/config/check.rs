@@ -202,13 +202,14 @@ fn uniqueness(config: &Config, found: &mut Findings) {
 }
 
 fn sections(config: &Config, found: &mut Findings) {
-    let waits: [(&str, &str, Duration); 9] = [
+    let waits: [(&str, &str, Duration); 10] = [
         ("failover", "flap-window", config.failover.flap_window),
         ("probe", "heartbeat", config.probe.heartbeat),
         ("probe", "burst-interval", config.probe.burst_interval),
         ("probe", "timeout", config.probe.timeout),
         ("sample", "signal-interval", config.sample.signal_interval),
         ("sample", "traffic-interval", config.sample.traffic_interval),
+        ("sample", "probe-interval", config.sample.probe_interval),
         ("sample", "agent-interval", config.sample.agent_interval),
         ("upload", "batch-interval", config.upload.batch_interval),
         ("serial", "timeout", config.serial.timeout),
@@ -226,6 +227,11 @@ fn sections(config: &Config, found: &mut Findings) {
     for (section, key, count) in counts {
         found.add_if(count == 0, &[Key(section), Key(key)], format!("{key} must be 1 at least"));
     }
+    found.add_if(
+        config.probe.burst_count > 20,
+        &[Key("probe"), Key("burst-count")],
+        "burst-count must be 20 at most",
+    );
     retry(config, found);
     for (index, rung) in config.recovery.rungs.iter().enumerate() {
         let path = [Key("recovery"), Key("rungs"), Index(index)];
@@ -269,11 +275,16 @@ fn upload(config: &Config, found: &mut Findings) {
     let upload = &config.upload;
     let at = |key| [Key("upload"), Key(key)];
     if let Some(to) = &upload.to {
-        let host = to.strip_prefix("https://").or_else(|| to.strip_prefix("http://"));
+        let schemes = ["https://", "http://", "kafka://"];
+        let host = schemes.into_iter().find_map(|scheme| to.strip_prefix(scheme));
         let valid = host.is_some_and(|host| {
             !host.is_empty() && !host.starts_with(['/', ':']) && host.chars().all(|c| c.is_ascii_graphic())
         });
-        found.add_if(!valid, &at("to"), "expected an address like https://central.example.net");
+        found.add_if(
+            !valid,
+            &at("to"),
+            "expected an address like https://central.example.net, or kafka://broker:9092",
+        );
     }
     found.add_if(
         upload.token.is_some() && upload.token_file.is_some(),
@@ -324,7 +335,8 @@ pub(super) fn warnings(config: &Config) -> Vec<Warning> {
             path: vec![router.clone()],
         });
     }
-    if config.probe.targets.len() < 2 {
+    let addresses: BTreeSet<_> = config.probe.targets.iter().map(|target| target.address).collect();
+    if addresses.len() < 2 {
         warnings.push(Warning {
             message: "With fewer than two probe targets, a dead target looks like a dead link.".into(),
             path: vec![router.clone(), ("section", "probe".into())],
@@ -341,6 +353,17 @@ pub(super) fn warnings(config: &Config) -> Vec<Warning> {
         warnings.push(Warning {
             message: "Events and token travel in clear text. To disable this, write https:// in upload.to."
                 .into(),
+            path: vec![router.clone(), ("section", "upload".into())],
+        });
+    }
+    let is_clear = |to: &str| !to.contains("security.protocol=") && !is_loopback(to);
+    let secured = config.upload.ca_file.is_some() || config.upload.token.is_some();
+    if config.upload.to.as_deref().is_some_and(|to| to.starts_with("kafka://") && is_clear(to))
+        && !(secured || config.upload.token_file.is_some())
+    {
+        warnings.push(Warning {
+            message: "Events travel to the brokers in clear text. To disable this, add ?security.protocol=SSL to upload.to."
+                .into(),
             path: vec![router, ("section", "upload".into())],
         });
     }
@@ -354,5 +377,6 @@ fn path_of(router: &(&'static str, String), device: &DeviceInterface) -> Vec<(&'
 }
 
 fn is_loopback(to: &str) -> bool {
-    ["http://127.", "http://localhost", "http://[::1]"].iter().any(|prefix| to.starts_with(prefix))
+    let host = ["http://", "kafka://"].iter().find_map(|scheme| to.strip_prefix(scheme));
+    host.is_some_and(|host| ["127.", "localhost", "[::1]"].iter().any(|prefix| host.starts_with(prefix)))
 }

@@ -1,6 +1,6 @@
 //! What changes when one configuration follows another, so that the agent touches nothing else.
 
-use super::{Config, DeviceInterface};
+use super::{Config, DeviceInterface, Warning};
 
 /// The difference between two configurations. Each device-interface, by name, is in exactly one list.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -17,13 +17,15 @@ pub struct Changes {
     pub untouched: Vec<String>,
     /// Sections whose values differ, by their name in the file.
     pub sections: Vec<&'static str>,
+    /// The old and the new name of the router, where they differ.
+    pub renamed: Option<(String, String)>,
 }
 
 impl Changes {
     /// Whether both configurations mean the same.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        let Self { added, removed, redialled, adjusted, untouched: _, sections } = self;
+        let Self { added, removed, redialled, adjusted, untouched: _, sections, renamed: _ } = self;
         [added, removed, redialled, adjusted].iter().all(|list| list.is_empty()) && sections.is_empty()
     }
 
@@ -32,13 +34,27 @@ impl Changes {
     pub fn section(&self, name: &str) -> bool {
         self.sections.contains(&name)
     }
+
+    /// What will happen by the change, and what its author may not expect.
+    #[must_use]
+    pub fn warnings(&self) -> Vec<Warning> {
+        let renamed = |(old, new): &(String, String)| Warning {
+            message: format!(
+                "the name of the router changes at the next start of the agent: until then its events go on under `{old}`"
+            ),
+            path: vec![("router", new.clone())],
+        };
+        self.renamed.iter().map(renamed).collect()
+    }
 }
 
 /// Compares two configurations. The order of device-interfaces does not count; the contents of files that
 /// they name are not looked at.
 #[must_use]
 pub fn diff(old: &Config, new: &Config) -> Changes {
-    let mut changes = Changes { sections: changed_sections(old, new), ..Changes::default() };
+    let names = (old.router.name.to_string(), new.router.name.to_string());
+    let renamed = Some(names).filter(|(old, new)| old != new);
+    let mut changes = Changes { sections: changed_sections(old, new), renamed, ..Changes::default() };
     for device in &new.device_interfaces {
         let list = match old.device_interface(&device.name) {
             None => &mut changes.added,
@@ -141,6 +157,21 @@ mod tests {
             assert!(!expected.is_empty());
             check(TWO_MODEMS, &new, &[], expected);
         }
+    }
+
+    #[test]
+    fn another_name_of_the_router_is_warned_of_and_other_labels_are_not() {
+        let old = parse(TWO_MODEMS);
+        let mut new = old.clone();
+        new.router.labels.insert("site".into(), "elsewhere".into());
+        assert!(diff(&old, &new).section("router"));
+        assert_eq!(diff(&old, &new).warnings(), []);
+        new.router.name = "another".parse().unwrap();
+        let warnings = diff(&old, &new).warnings();
+        assert_eq!(warnings.len(), 1);
+        let text = warnings[0].to_string();
+        assert!(text.contains("next start of the agent") && text.contains(&format!("`{}`", old.router.name)));
+        assert!(text.ends_with("\n   router another"), "{text}");
     }
 
     #[test]

@@ -17,6 +17,7 @@ mod report;
 mod secret;
 mod section;
 mod show;
+mod target;
 
 pub use check::Warning;
 pub use diff::{Changes, diff};
@@ -31,6 +32,7 @@ pub use section::{
     Agent, Failover, Identifiers, Policy, Privacy, Probe, Recovery, Retry, Router, Sample, Serial, Spool,
     Standby, Upload,
 };
+pub use target::{ProbeKind, ProbeTarget};
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};

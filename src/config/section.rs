@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use core::net::{IpAddr, Ipv4Addr};
+use core::net::Ipv4Addr;
 use serde::{Deserialize, Serialize};
 
-use super::Secret;
 use super::quantity;
+use super::{ProbeTarget, Secret};
 use crate::event::{FailureClass, RouterName, Rung};
 
 /// Who this router is.
@@ -79,21 +79,23 @@ pub enum Standby {
     Hot,
 }
 
-/// How uplinks are tried out. Each probe is an ICMP echo through one uplink.
+/// How uplinks are tried out. What was received lately needs no probe.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 pub struct Probe {
-    /// Whom to ask; two at least, so that a dead target is not taken for a dead link.
-    pub targets: Vec<IpAddr>,
-    /// Time between two probes of an uplink that gives no reason for suspicion.
+    /// Whom to ask and how; two at least, so that a dead target is not taken for a dead link.
+    pub targets: Vec<ProbeTarget>,
+    /// Time between two probes of an uplink on which nothing arrives and nothing is suspect. It slows down where
+    /// `monthly-budget` does not allow it for long: an echo and its answer each 7 s are 21 MB in a month without any
+    /// traffic, each 30 s 4.8 MB.
     #[serde(with = "quantity::duration")]
     pub heartbeat: Duration,
-    /// Probes sent in a row on suspicion.
+    /// Probes sent in a row on suspicion; all of them lost means dead.
     pub burst_count: u32,
     /// Time between two probes of a burst.
     #[serde(with = "quantity::duration")]
     pub burst_interval: Duration,
-    /// How long an answer may take.
+    /// How long an answer may take at most. Where round trips are known to be short, less is waited.
     #[serde(with = "quantity::duration")]
     pub timeout: Duration,
     /// Bytes of probes, both ways, that one uplink may spend in a month; the heartbeat slows down to
@@ -104,12 +106,13 @@ pub struct Probe {
 
 impl Default for Probe {
     fn default() -> Self {
+        let echo = |address: [u8; 4]| ProbeTarget::icmp(Ipv4Addr::from(address).into());
         Self {
-            targets: vec![IpAddr::V4(Ipv4Addr::new(1, 1, 1, 1)), IpAddr::V4(Ipv4Addr::new(9, 9, 9, 9))],
-            heartbeat: Duration::from_secs(30),
+            targets: vec![echo([1, 1, 1, 1]), echo([9, 9, 9, 9])],
+            heartbeat: Duration::from_secs(7),
             burst_count: 3,
-            burst_interval: Duration::from_millis(500),
-            timeout: Duration::from_millis(1500),
+            burst_interval: Duration::from_millis(150),
+            timeout: Duration::from_millis(600),
             monthly_budget_bytes: 5_000_000,
         }
     }
@@ -221,7 +224,7 @@ impl Recovery {
     }
 }
 
-/// How often signal, traffic and the agent itself are recorded.
+/// How often signal, traffic, probes and the agent itself are recorded.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 pub struct Sample {
@@ -231,6 +234,9 @@ pub struct Sample {
     /// Time between two readings of the traffic counters of a link.
     #[serde(with = "quantity::duration")]
     pub traffic_interval: Duration,
+    /// How long the answers to probes are gathered into one histogram of each target; a change of the uplinks ends it early.
+    #[serde(with = "quantity::duration")]
+    pub probe_interval: Duration,
     /// Time between two samples of the agent's own memory, CPU and spool.
     #[serde(with = "quantity::duration")]
     pub agent_interval: Duration,
@@ -241,6 +247,7 @@ impl Default for Sample {
         Self {
             signal_interval: Duration::from_secs(10),
             traffic_interval: Duration::from_secs(60),
+            probe_interval: Duration::from_secs(3600),
             agent_interval: Duration::from_secs(900),
         }
     }
@@ -267,7 +274,8 @@ impl Default for Spool {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 pub struct Upload {
-    /// Address of central, such as `https://central.example.net`.
+    /// Address of central, such as `https://central.example.net`; or of Kafka, for small fleets in private networks:
+    /// `kafka://HOST:PORT,HOST:PORT/PREFIX?NAME=VALUE`. There the token is the password of `sasl.username`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub to: Option<String>,
     /// Token that says who we are.
@@ -360,10 +368,13 @@ pub struct Agent {
     pub socket: PathBuf,
     /// Folder of what must survive a restart, such as the failure contexts.
     pub state_dir: PathBuf,
+    /// Whether modems are opened through `qmi-proxy`, libqmi's where it is installed and else our own, so that
+    /// `qmicli -p` works beside the agent. Otherwise the agent is their sole owner.
+    pub qmi_proxy: bool,
 }
 
 impl Default for Agent {
     fn default() -> Self {
-        Self { socket: "/run/tandem/agent.sock".into(), state_dir: "/var/lib/tandem".into() }
+        Self { socket: "/run/tandem/agent.sock".into(), state_dir: "/var/lib/tandem".into(), qmi_proxy: true }
     }
 }

@@ -67,6 +67,18 @@ macro_rules! bodies {
                 })
             }
 
+            /// Reads the fields of an event of type `kind`. An unknown type is an error here: its `data` is to be
+            /// kept as it came.
+            pub(super) fn read_fields<'de, D: serde::Deserializer<'de>>(
+                kind: &str,
+                fields: D,
+            ) -> Result<Self, D::Error> {
+                match kind {
+                    $($kind => $variant::deserialize(fields).map(Self::$variant),)+
+                    _ => Err(serde::de::Error::custom("unknown type")),
+                }
+            }
+
             /// JSON Schemas of the fields of every known kind, by type.
             #[must_use]
             pub fn schemas() -> Vec<(&'static str, schemars::Schema)> {
@@ -180,6 +192,8 @@ pub enum LinkState {
     Waiting,
     /// An operator must act.
     Stopped,
+    /// Registered without a session on purpose: a link of last resort that is not needed.
+    Standby,
     /// A value of a newer release.
     #[serde(other)]
     Unknown,
@@ -650,6 +664,9 @@ pub struct LinkChanged {
     /// APN asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub apn: Option<String>,
+    /// Ties it to what brought it about and to what follows: other changes, failures, selection and routes of the same id.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub correlation_id: Option<String>,
 }
 
 /// [`Body::LinkFailed`]: one failure record.
@@ -685,6 +702,9 @@ pub struct LinkFailed {
     /// Further words of the modem.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub detail: Option<String>,
+    /// That of the change of the link that came of it, or that it explains.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub correlation_id: Option<String>,
 }
 
 /// An uplink that no longer carries traffic, and why.
@@ -740,6 +760,9 @@ pub struct RouteChanged {
     /// Ties cause, selection and routes together.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub correlation_id: Option<String>,
+    /// From the detection of the cause to the routes in the kernel; absent where nothing but a repair brought it about.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub detection_to_route_ms: Option<f64>,
 }
 
 /// [`Body::RecoveryPerformed`].
@@ -756,6 +779,9 @@ pub struct RecoveryPerformed {
     pub budget_left_hour: u32,
     /// Rungs this modem may still climb today.
     pub budget_left_day: u32,
+    /// That of the change of the link that it answers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub correlation_id: Option<String>,
 }
 
 /// [`Body::AtExecuted`].

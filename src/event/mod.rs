@@ -14,6 +14,7 @@ mod body;
 mod envelope;
 mod histogram;
 mod identity;
+mod quick;
 pub mod schema;
 #[cfg(test)]
 mod tests;

@@ -128,3 +128,54 @@ proptest! {
         prop_assert_eq!(Event::from_json(&event.to_json()).unwrap(), event);
     }
 }
+
+/// Texts that differ from `json` in what a reader in one pass might take otherwise.
+fn variants(json: &str) -> Vec<String> {
+    let value: serde_json::Value = serde_json::from_str(json).unwrap();
+    let mut reversed = value.as_object().unwrap().clone();
+    let data = reversed.remove("data").unwrap();
+    let id = value["id"].as_str().unwrap();
+    vec![
+        serde_json::to_string_pretty(&value).unwrap(),
+        format!("{{\"data\":{data},{}", &serde_json::to_string(&reversed).unwrap()[1..]),
+        json.replacen("{\"specversion\"", "{\"extension\":[{\"data\":1}],\"specversion\"", 1),
+        json.replacen("\"boot_id\"", "\"boot_id\":\"twice\",\"boot_id\"", 1),
+        json.replacen("\"boot_id\"", "\"boot\\u005fid\"", 1),
+        json.replacen("\"uptime_ms\"", "\"uptime\"", 1),
+        json.replacen("\"clock\":\"synced\"", "\"clock\":\"sundial\"", 1),
+        json.replacen("\"type\"", "\"type\":\"io.tandem.moon.risen.v1\",\"type\"", 1),
+        json.replacen("\"1.0\"", "\"2.0\"", 1),
+        json.replacen("\"/routers/", "\"/router/", 1),
+        json.replacen("\"partitionkey\":\"", "\"partitionkey\":\"x", 1),
+        json.replacen(id, &id.replacen('0', "1", 1), 1),
+        json.replacen(id, &id.to_uppercase(), 1),
+        json.replacen("\"data\":{", "\"data\":{\"later\":{\"field\":[1,2]},", 1),
+        json.replacen("\"data\":{", "\"data\":[{", 1),
+        json.replacen("\"data\":", "\"datum\":", 1),
+        json[..json.len() - 1].to_owned(),
+        format!("{json} x"),
+        format!(" {json}\n"),
+    ]
+}
+
+#[test]
+fn one_pass_reads_what_the_envelope_reads_and_nothing_else() {
+    let told = |event: Result<Event, EventError>| event.map_err(|error| error.to_string());
+    let mut quick = 0;
+    for entry in std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/events")).unwrap() {
+        let path = entry.unwrap().path();
+        let whole: serde_json::Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+        let plain = Event::from_json(whole.to_string().as_bytes()).unwrap();
+        let json = String::from_utf8(plain.to_json()).unwrap();
+        quick += usize::from(super::quick::read(json.as_bytes()).is_some());
+        for text in variants(&json).iter().chain([&json]) {
+            let by_envelope = Envelope::read(text.as_bytes()).and_then(Envelope::into_event);
+            if let Some(event) = super::quick::read(text.as_bytes()) {
+                assert_eq!(told(Ok(event)), told(by_envelope), "{}: {text}", path.display());
+            } else {
+                assert_eq!(told(Event::from_json(text.as_bytes())), told(by_envelope), "{text}");
+            }
+        }
+    }
+    assert!(quick >= Body::KINDS.len(), "{quick}: every kind as our agents write it is read in one pass");
+}

@@ -1,8 +1,11 @@
 //! A request's body: what it claims to be, unpacked within bounds.
 
+use std::cell::RefCell;
 use std::io::Read as _;
 
 use axum::http::{HeaderMap, header};
+use zstd::stream::read::Decoder;
+use zstd::zstd_safe::{DCtx, DParameter, ResetDirective};
 
 use super::Refusal;
 use crate::event::{BATCH_MEDIA_TYPE, EVENT_MEDIA_TYPE};
@@ -18,6 +21,9 @@ pub const EVENTS_MAX: usize = 10_000;
 
 /// Largest window a zstd frame may ask memory for: 2^23 bytes, which every decoder must grant (RFC 8878).
 const ZSTD_WINDOW_LOG_MAX: u32 = 23;
+
+/// What a router's batch grows to, as a rule.
+const USUAL_RATIO: usize = 8;
 
 /// What the headers say about the body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,9 +72,21 @@ pub(super) fn unpack(packed: &[u8], encoding: Encoding) -> Result<Vec<u8>, Refus
         return Ok(packed.to_vec());
     }
     let broken = |error: std::io::Error| Refusal::Malformed(format!("the body is not whole zstd: {error}"));
-    let mut decoder = zstd::stream::read::Decoder::with_buffer(packed).map_err(broken)?;
-    decoder.window_log_max(ZSTD_WINDOW_LOG_MAX).map_err(broken)?;
-    let mut unpacked = Vec::new();
-    decoder.take(DECODED_BYTES_MAX as u64 + 1).read_to_end(&mut unpacked).map_err(broken)?;
-    if unpacked.len() > DECODED_BYTES_MAX { Err(Refusal::UnpackedTooLarge) } else { Ok(unpacked) }
+    CONTEXT.with_borrow_mut(|context| {
+        // What a broken body before it left behind.
+        let _ = context.reset(ResetDirective::SessionOnly);
+        let _ = context.set_parameter(DParameter::WindowLogMax(ZSTD_WINDOW_LOG_MAX));
+        let mut unpacked =
+            Vec::with_capacity(packed.len().saturating_mul(USUAL_RATIO).min(DECODED_BYTES_MAX));
+        Decoder::with_context(packed, context)
+            .take(DECODED_BYTES_MAX as u64 + 1)
+            .read_to_end(&mut unpacked)
+            .map_err(broken)?;
+        if unpacked.len() > DECODED_BYTES_MAX { Err(Refusal::UnpackedTooLarge) } else { Ok(unpacked) }
+    })
+}
+
+thread_local! {
+    /// Made once a thread: making one costs more than unpacking a router's minute.
+    static CONTEXT: RefCell<DCtx<'static>> = RefCell::new(DCtx::create());
 }

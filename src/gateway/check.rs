@@ -16,18 +16,6 @@ use crate::stream::{CE_TYPE, Headers, Record, Topic};
 /// Largest event; a larger one becomes a dead letter.
 pub const EVENT_BYTES_MAX: usize = 256 * 1024;
 
-/// Bytes of a dead letter that are kept.
-pub const DEAD_LETTER_BYTES: usize = 16 * 1024;
-
-/// Header of a dead letter: why it could not be read, with its place.
-pub const REASON: &str = "tandem_reason";
-
-/// Header of a dead letter: the router that sent it.
-pub const ROUTER: &str = "tandem_router";
-
-/// Header of a dead letter: how long it was when it came.
-const LENGTH: &str = "tandem_length";
-
 const REASON_CHARS: usize = 400;
 
 /// A batch ready to be stored.
@@ -104,16 +92,20 @@ fn read_element(
         let reason = format!("{} bytes are more than {EVENT_BYTES_MAX}", piece.bytes.len());
         return Ok(Read::bad(piece, None, reason));
     }
+    if let Some(event) = Event::from_usual_json(piece.bytes).filter(|event| event.sequence > Sequence(0)) {
+        check_router(element, speaker, router, &event.router)?;
+        return Ok(Read {
+            place: Some((event.epoch, event.sequence)),
+            kind: Some(event.body.kind().to_owned()),
+            outcome: Ok((event.class(), dropped(&event))),
+        });
+    }
     let envelope = match Envelope::read(piece.bytes) {
         Ok(envelope) => envelope,
         Err(error) => return Ok(Read::bad(piece, None, error.to_string())),
     };
     let source_router = envelope.router().map_err(|error| Refusal::Malformed(error.to_string()))?;
-    match router {
-        None => *router = Some(source_router),
-        Some(router) if *router == source_router => {}
-        Some(router) => return Err(stranger(element, speaker, router, source_router)),
-    }
+    check_router(element, speaker, router, &source_router)?;
     let kind = envelope.kind.as_ref().to_owned();
     if envelope.sequence == Sequence(0) {
         return Ok(Read::bad(piece, Some(kind), "sequence is 0, it begins at 1".into()));
@@ -122,6 +114,21 @@ fn read_element(
     let class = envelope.class();
     let outcome = envelope.into_event().map(|event| (class, dropped(&event)));
     Ok(Read { place, kind: Some(kind), outcome: outcome.map_err(|error: EventError| error.to_string()) })
+}
+
+/// All elements come from one router; the first names it where nobody had to.
+fn check_router(
+    element: usize,
+    speaker: Option<&RouterName>,
+    router: &mut Option<RouterName>,
+    source_router: &RouterName,
+) -> Result<(), Refusal> {
+    match router {
+        None => *router = Some(source_router.clone()),
+        Some(router) if router == source_router => {}
+        Some(router) => return Err(stranger(element, speaker, router, source_router.clone())),
+    }
+    Ok(())
 }
 
 fn stranger(
@@ -164,20 +171,19 @@ impl Read {
         let key = router.map_or("unknown", RouterName::as_str).to_owned();
         let mut headers: Headers = Headers::with_capacity(1);
         headers.extend(self.kind.map(|kind| (Cow::Borrowed(CE_TYPE), kind)));
-        let (topic, class, dropped, bytes) = match self.outcome {
-            Ok((class, dropped)) => (Topic::of(class), Some(class), dropped, piece.bytes),
+        match self.outcome {
+            Ok((class, dropped)) => {
+                let value = Some(piece.bytes.to_vec());
+                let record = Record { topic: Topic::of(class), key, headers, value, time: now };
+                Item { place: self.place, class: Some(class), dropped, record }
+            }
             Err(reason) => {
                 let reason: String = reason.chars().take(REASON_CHARS).collect();
-                let place = format!("element {element} at byte {}: {reason}", piece.at_byte);
-                headers.push((Cow::Borrowed(REASON), place));
-                headers.push((Cow::Borrowed(ROUTER), key.clone()));
-                headers.push((Cow::Borrowed(LENGTH), piece.bytes.len().to_string()));
-                let kept = piece.bytes.len().min(DEAD_LETTER_BYTES);
-                (Topic::DeadLetters, None, None, &piece.bytes[..kept])
+                let reason = format!("element {element} at byte {}: {reason}", piece.at_byte);
+                let record = Record::dead_letter(key, headers, reason, piece.bytes, now);
+                Item { place: self.place, class: None, dropped: None, record }
             }
-        };
-        let record = Record { topic, key, headers, value: Some(bytes.to_vec()), time: now };
-        Item { place: self.place, class, dropped, record }
+        }
     }
 }
 

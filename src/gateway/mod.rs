@@ -57,12 +57,13 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::event::{Acknowledgement, SPAN_HEADER, Span};
 use crate::stream;
+pub use crate::stream::{DEAD_LETTER_BYTES, REASON, ROUTER};
 pub use admission::{Admission, AdmissionError, Tokens};
 pub use batch::{BODY_BYTES_MAX, DECODED_BYTES_MAX, EVENTS_MAX};
-pub use check::{DEAD_LETTER_BYTES, EVENT_BYTES_MAX, REASON, ROUTER};
+pub use check::EVENT_BYTES_MAX;
 pub use counters::{Counters, Figures};
 pub use problem::{Problem, Refusal};
-pub use serve::{Tls, TlsError, listen, serve};
+pub use serve::{Limits, Tls, TlsError, listen, serve, serve_within};
 
 /// Memory for batches between receipt and answer. When it is used up, further batches get `429`.
 const IN_FLIGHT_KIB: u32 = 128 * 1024;
@@ -138,16 +139,20 @@ impl Gateway {
 
 /// The route of the gateway, to be merged with those of the API.
 pub fn router(gateway: Arc<Gateway>) -> axum::Router {
-    axum::Router::new().route("/v1/events", post(post_events)).with_state(gateway)
+    axum::Router::new()
+        .route("/v1/events", post(post_events).fallback(problem::only_post))
+        .with_state(gateway)
 }
 
 /// Reads tokens and certificates again when their files change, for as long as it is polled.
-pub async fn keep_fresh(gateway: Arc<Gateway>, tls: Option<(Tls, RustlsConfig)>) {
+pub async fn keep_fresh(gateway: Option<Arc<Gateway>>, tls: Option<(Tls, RustlsConfig)>) {
     const EVERY: Duration = Duration::from_secs(15);
     let mut seen = tls.as_ref().map(|(files, _)| files.seen()).unwrap_or_default();
     loop {
         tokio::time::sleep(EVERY).await;
-        gateway.admission.refresh();
+        if let Some(gateway) = &gateway {
+            gateway.admission.refresh();
+        }
         if let Some((files, config)) = &tls {
             files.refresh(config, &mut seen);
         }

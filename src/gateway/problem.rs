@@ -1,6 +1,6 @@
 //! Why a batch is refused, in the words of HTTP (RFC 9457) and with what to do about it.
 
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::{HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
 
@@ -108,6 +108,21 @@ impl Refusal {
             _ => None,
         }
     }
+}
+
+/// The answer to any other method than POST.
+pub(super) async fn only_post(method: Method) -> Response {
+    let status = StatusCode::METHOD_NOT_ALLOWED;
+    let body = json!({
+        "type": "about:blank",
+        "title": status.canonical_reason(),
+        "status": status.as_u16(),
+        "detail": format!(
+            "batches of events are sent here with POST, not {method}; read them at /v1/routers/{{name}}/events"
+        ),
+    });
+    let headers = [(header::CONTENT_TYPE, "application/problem+json"), (header::ALLOW, "POST")];
+    (status, headers, body.to_string()).into_response()
 }
 
 /// A refusal as `application/problem+json`.

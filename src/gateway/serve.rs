@@ -21,18 +21,30 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::Admission;
 
-/// Connections at the same time; further ones are closed at once. A router keeps one.
-const CONNECTIONS_MAX: usize = 150_000;
+/// What a listener puts up with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Connections at the same time; further ones are closed at once. A router keeps one.
+    pub connections: usize,
+    /// Time for a new connection to send the headers of its first request.
+    pub first_request: Duration,
+    /// Time for the headers of a further request, idle time included: longer than a router's pause between two
+    /// batches, because a new TLS handshake costs it more bytes than a batch.
+    pub next_request: Duration,
+    /// Time for a TLS handshake over a bad radio link.
+    pub handshake: Duration,
+}
 
-/// Time for a new connection to send its first request.
-const FIRST_REQUEST: Duration = Duration::from_secs(15);
-
-/// Time for the headers of a further request, idle time included: longer than a router's pause between two
-/// batches, because a new TLS handshake costs it more bytes than a batch.
-const NEXT_REQUEST: Duration = Duration::from_secs(2700);
-
-/// Time for a TLS handshake over a bad radio link.
-const HANDSHAKE: Duration = Duration::from_secs(20);
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            connections: 150_000,
+            first_request: Duration::from_secs(15),
+            next_request: Duration::from_secs(2700),
+            handshake: Duration::from_secs(20),
+        }
+    }
+}
 
 /// Idle time after which the kernel asks whether the other side still lives. Rarely, for a router pays for
 /// the answer.
@@ -172,6 +184,20 @@ pub async fn serve(
     app: axum::Router,
     stop: impl Future<Output = ()> + Send + 'static,
 ) -> io::Result<()> {
+    serve_within(Limits::default(), listener, tls, app, stop).await
+}
+
+/// [`serve`] with other limits than the usual ones.
+///
+/// # Errors
+/// When the listener fails.
+pub async fn serve_within(
+    limits: Limits,
+    listener: TcpListener,
+    tls: Option<RustlsConfig>,
+    app: axum::Router,
+    stop: impl Future<Output = ()> + Send + 'static,
+) -> io::Result<()> {
     allow_many_files();
     let handle = Handle::new();
     let stopping = handle.clone();
@@ -179,13 +205,13 @@ pub async fn serve(
         stop.await;
         stopping.graceful_shutdown(Some(GRACE));
     });
-    let counted = Counted::new();
-    let server = patient(axum_server::from_tcp(listener)?).handle(handle);
+    let counted = Counted::new(limits.connections);
+    let server = patient(axum_server::from_tcp(listener)?, limits).handle(handle);
     let service = app.into_make_service();
     let outcome = match tls {
         None => server.acceptor(counted).serve(service).await,
         Some(config) => {
-            let acceptor = RustlsAcceptor::new(config).handshake_timeout(HANDSHAKE).acceptor(counted);
+            let acceptor = RustlsAcceptor::new(config).handshake_timeout(limits.handshake).acceptor(counted);
             server.acceptor(acceptor).serve(service).await
         }
     };
@@ -203,14 +229,14 @@ fn allow_many_files() {
     }
 }
 
-fn patient(server: Server<SocketAddr>) -> Server<SocketAddr> {
-    let mut server = server.first_request_timeout(FIRST_REQUEST);
-    server.http_builder().http1().header_read_timeout(NEXT_REQUEST);
+fn patient(server: Server<SocketAddr>, limits: Limits) -> Server<SocketAddr> {
+    let mut server = server.first_request_timeout(limits.first_request);
+    server.http_builder().http1().header_read_timeout(limits.next_request);
     server.http_builder().http2().max_concurrent_streams(16);
     server
 }
 
-/// Sets socket options and refuses connections beyond [`CONNECTIONS_MAX`].
+/// Sets socket options and refuses connections beyond [`Limits::connections`].
 #[derive(Clone)]
 struct Counted {
     options: TcpConfigAcceptor,
@@ -218,10 +244,10 @@ struct Counted {
 }
 
 impl Counted {
-    fn new() -> Self {
+    fn new(connections: usize) -> Self {
         let keepalive = TcpKeepaliveConfig::new().time(KEEPALIVE);
         let options = TcpConfigAcceptor::new(TcpSocketConfig::new().nodelay(true).keepalive(keepalive));
-        Self { options, places: Arc::new(Semaphore::new(CONNECTIONS_MAX)) }
+        Self { options, places: Arc::new(Semaphore::new(connections)) }
     }
 }
 

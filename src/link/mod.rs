@@ -12,6 +12,7 @@ pub mod failure;
 pub mod ladder;
 pub mod machine;
 pub mod memory;
+pub mod quota;
 pub mod retry;
 pub mod status;
 pub mod words;

@@ -1,6 +1,8 @@
 //! Everything that is known of one uplink at one moment, as plain data: what the local socket answers and
 //! `show device-interface` prints.
 
+use std::time::Duration;
+
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
@@ -29,6 +31,9 @@ pub struct LinkStatus {
     /// MAC address, where the interface has one.
     #[serde(default)]
     pub mac_address: Option<String>,
+    /// Whether the interface is switched on; absent when there is none.
+    #[serde(default)]
+    pub admin_up: Option<bool>,
     /// Speed in bits per second as the interface tells it; absent for modems.
     #[serde(default)]
     pub speed_bps: Option<u64>,
@@ -83,6 +88,14 @@ pub struct LinkStatus {
     /// Octets of this cycle of the data plan, both ways.
     #[serde(default)]
     pub cycle_used_bytes: Option<u64>,
+}
+
+impl LinkStatus {
+    /// Whether this is its name, or that of its network interface.
+    #[must_use]
+    pub fn is_called(&self, name: &str) -> bool {
+        self.name == name || self.target_interface == name
+    }
 }
 
 /// Counters of a network interface since it came up.
@@ -188,10 +201,18 @@ pub fn strength(signal: &Signal) -> Option<&'static str> {
     Some(bands.iter().zip(words).find(|(least, _)| value >= **least).map_or("very poor", |(_, word)| word))
 }
 
+/// [`show`] as the command prints it: after the time, before how long it took.
+#[must_use]
+pub fn show_at(status: &LinkStatus, now: DateTime<Utc>, took: Duration) -> String {
+    let seconds = took.as_secs_f64();
+    format!("{}\n{}Completed in {seconds:.2} seconds\n", now.format("%a %Y-%m-%d %H:%M:%S UTC"), show(status))
+}
+
 /// The text of `show device-interface`: the fields of the manual in its order, then ours, one a line.
 #[must_use]
 pub fn show(status: &LinkStatus) -> String {
     const NONE: &str = "Error Retrieving Information";
+    const UNKNOWN: &str = "unknown";
     let mut out = String::new();
     let mut line = |label: &str, value: &str| {
         let space = if value.is_empty() { "" } else { " " };
@@ -202,22 +223,33 @@ pub fn show(status: &LinkStatus) -> String {
     line("Type", &status.r#type);
     line("Forwarding", "true");
     line("Mode", "host");
-    line("MAC Address", status.mac_address.as_deref().unwrap_or("00:00:00:00:00:00"));
-    line("Admin Status", "up");
+    line("MAC Address", status.mac_address.as_deref().unwrap_or(UNKNOWN));
+    line(
+        "Admin Status",
+        match status.admin_up {
+            Some(true) => "up",
+            Some(false) => "down",
+            None => UNKNOWN,
+        },
+    );
     line("Operational Status", if up { "up" } else { "down" });
     line("Redundancy Status", "non-redundant");
     line("Speed", &number(status.speed_bps));
-    let counters = status.counters.unwrap_or_default();
-    line("in-octets", &counters.in_octets.to_string());
-    line("in-unicast-pkts", &counters.in_unicast_packets.to_string());
-    line("in-errors", &counters.in_errors.to_string());
-    line("out-octets", &counters.out_octets.to_string());
-    line("out-unicast-pkts", &counters.out_unicast_packets.to_string());
-    line("out-errors", &counters.out_errors.to_string());
+    let count = |of: fn(&Counters) -> u64| {
+        status.counters.as_ref().map_or(UNKNOWN.to_owned(), |counters| of(counters).to_string())
+    };
+    line("in-octets", &count(|counters| counters.in_octets));
+    line("in-unicast-pkts", &count(|counters| counters.in_unicast_packets));
+    line("in-errors", &count(|counters| counters.in_errors));
+    line("out-octets", &count(|counters| counters.out_octets));
+    line("out-unicast-pkts", &count(|counters| counters.out_unicast_packets));
+    line("out-errors", &count(|counters| counters.out_errors));
     line("Active Profile", "");
-    line("APN", &status.profile.apn);
+    // Central is told neither before the link was up for the first time.
+    let is_told = !status.profile.families.is_empty();
+    line("APN", if status.profile.apn.is_empty() && !is_told { UNKNOWN } else { &status.profile.apn });
     line("Auth", if status.profile.auth.is_empty() { "none" } else { &status.profile.auth });
-    line("PDP type", status.profile.pdp_type());
+    line("PDP type", if is_told { status.profile.pdp_type() } else { UNKNOWN });
     line("Connection Status", if up { "connected" } else { "disconnected" });
     match status.settings.as_ref().and_then(|settings| settings.ipv4.as_ref()) {
         None => line("Current Ipv4 Settings", NONE),
@@ -272,6 +304,12 @@ pub fn show(status: &LinkStatus) -> String {
     line("Target Interface", &status.target_interface);
     line("Link State", &word(serde_json::json!(status.state)));
     line("Link Cause", &status.state_cause);
+    if let Some(ipv6) = status.settings.as_ref().and_then(|settings| settings.ipv6.as_ref()) {
+        line("IPv6 Address", &format!("{}/{}", ipv6.address, ipv6.prefix_length));
+        line("IPv6 Gateway", &ipv6.gateway.map_or("none".into(), |gateway| gateway.to_string()));
+        let dns: Vec<String> = ipv6.dns.iter().map(ToString::to_string).collect();
+        line("IPv6 DNS", &dns.join(", "));
+    }
     line("RSRP", &dbm(signal.rsrp_dbm, "dBm"));
     line("RSRQ", &dbm(signal.rsrq_db, "dB"));
     line("SNR", &signal.snr_db.map_or(NONE.into(), |snr| format!("{snr:.1} dB")));
@@ -293,12 +331,15 @@ pub fn show(status: &LinkStatus) -> String {
     line("Failure Class", &failure.map_or("none".into(), |failure| word(serde_json::json!(failure.class))));
     line("Uplink Role", if status.carrying { "carrying traffic" } else { "not carrying traffic" });
     if let Some(probe) = &status.probe {
-        let ms = |us: Option<u64>| us.map_or("-".to_owned(), |us| format!("{:.1}", us as f64 / 1000.0));
         line("Probe Loss", &format!("{} of {}", probe.lost, probe.sent));
-        line(
-            "Probe Round Trip",
-            &format!("p50 {} ms, p95 {} ms, p99 {} ms", ms(probe.p50_us), ms(probe.p95_us), ms(probe.p99_us)),
-        );
+        let ms = |us: u64| us as f64 / 1000.0;
+        let round_trip = match (probe.p50_us, probe.p95_us, probe.p99_us) {
+            (Some(p50), Some(p95), Some(p99)) => {
+                format!("p50 {:.1} ms, p95 {:.1} ms, p99 {:.1} ms", ms(p50), ms(p95), ms(p99))
+            }
+            _ => "none".to_owned(),
+        };
+        line("Probe Round Trip", &round_trip);
     }
     if let Some(used) = status.cycle_used_bytes {
         line("Data Used", &format!("{used} bytes this cycle"));
@@ -309,6 +350,96 @@ pub fn show(status: &LinkStatus) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::event::{CauseSource, FailureClass};
+
+    /// The status of a golden case, and the text that it must give.
+    fn check(name: &str, status: &LinkStatus) {
+        let now: DateTime<Utc> = "2019-12-19T15:22:54Z".parse().unwrap();
+        let text = show_at(status, now, Duration::from_millis(80));
+        let path = format!("{}/tests/golden/{name}.txt", env!("CARGO_MANIFEST_DIR"));
+        if std::env::var_os("TANDEM_REWRITE").is_some() {
+            std::fs::write(&path, &text).unwrap();
+        }
+        assert_eq!(text, std::fs::read_to_string(&path).unwrap(), "{path}");
+    }
+
+    fn status(name: &str) -> LinkStatus {
+        let path = format!("{}/tests/golden/{name}.json", env!("CARGO_MANIFEST_DIR"));
+        serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
+    }
+
+    #[test]
+    fn the_manuals_link_that_is_down_is_shown_as_the_manual_shows_it() {
+        let down = status("show-down");
+        check("show-down", &down);
+        let failure = down.failure.as_ref().unwrap();
+        assert_eq!(
+            (failure.class, failure.source),
+            (FailureClass::Subscription, CauseSource::VerboseCallEndReason)
+        );
+        let text = show(&down);
+        let manual = [
+            "Type: lte",
+            "Forwarding: true",
+            "Mode: host",
+            "MAC Address: da:d1:54:e1:4e:54",
+            "Admin Status: up",
+            "Operational Status: down",
+            "Redundancy Status: non-redundant",
+            "Speed: 0",
+            "in-octets: 16450",
+            "in-unicast-pkts: 225",
+            "in-errors: 0",
+            "out-octets: 0",
+            "out-unicast-pkts: 0",
+            "out-errors: 0",
+            "Active Profile:",
+            "APN: broadband",
+            "Auth: none",
+            "PDP type: ipv4-or-ipv6",
+            "Connection Status: disconnected",
+            "Current Ipv4 Settings: Error Retrieving Information",
+            "Failure Context:",
+            "attempt: 19",
+            "code: 33",
+            "last-failure-time: Thu Dec 19 15:08:04 2019",
+            "next-retry-time: Thu Dec 19 16:08:04 2019",
+            "reason: option-unsubscribed",
+            "type: 6",
+            "Packet Stats: Error Retrieving Information",
+            "RSSI Signal Strength: -48 dBm",
+            "Radio Interface: lte",
+            "Registration Status: registered",
+            "Signal Strength: excellent",
+            "usb-port: /dev/ttyUSB8",
+        ];
+        assert_eq!(text.lines().take(manual.len()).collect::<Vec<_>>(), manual);
+    }
+
+    #[test]
+    fn a_connected_link_shows_its_settings_and_counters() {
+        check("show-connected", &status("show-connected"));
+    }
+
+    #[test]
+    fn an_interface_that_is_off_or_gone_is_not_told_as_on() {
+        let mut gone = LinkStatus { admin_up: Some(false), ..status("show-connected") };
+        assert!(show(&gone).contains("Admin Status: down\n"));
+        (gone.admin_up, gone.mac_address, gone.counters) = (None, None, None);
+        let text = show(&gone);
+        assert!(text.contains("Admin Status: unknown\n"), "{text}");
+        assert!(text.contains("MAC Address: unknown\n") && text.contains("in-octets: unknown\n"), "{text}");
+    }
+
+    #[test]
+    fn what_nobody_told_or_measured_is_not_made_up() {
+        let mut told = status("show-connected");
+        told.profile = ActiveProfile::default();
+        told.probe = Some(ProbeStatus::default());
+        let text = show(&told);
+        assert!(text.contains("\nAPN: unknown\n") && text.contains("\nPDP type: unknown\n"), "{text}");
+        assert!(text.contains("\nProbe Loss: 0 of 0\nProbe Round Trip: none\n"), "{text}");
+    }
 
     #[test]
     fn the_manuals_signal_is_excellent() {

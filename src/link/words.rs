@@ -139,6 +139,9 @@ pub enum Input {
     /// The control port failed outside an operation.
     ChannelFault(Cause),
 
+    /// Whether the link is to stay registered but without a session, because another uplink does the work
+    /// and this one costs by the minute or the megabyte.
+    Standby(bool),
     /// An operator wants an attempt now.
     RetryNow,
     /// An operator wants a reset.
@@ -183,6 +186,7 @@ impl Input {
             | Self::ProbeLost
             | Self::ProbeAnswered
             | Self::ChannelFault(_)
+            | Self::Standby(_)
             | Self::RetryNow
             | Self::ResetNow { .. }
             | Self::ConfigChanged(_)
@@ -278,6 +282,18 @@ impl Operation {
             Self::Recover(_) => "recover",
         }
     }
+}
+
+/// What is known of the network interface of a link.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub enum Path {
+    /// Nothing yet. What an earlier run left on the interface may carry traffic and stays as it is.
+    #[default]
+    Unknown,
+    /// No session: nothing may be on the interface.
+    Down,
+    /// A session with these settings.
+    Up(IpSettings),
 }
 
 /// What comes out of the machine, in this order.

@@ -32,6 +32,19 @@ pub async fn read(slot: &Slot, options: &OpenOptions) -> Result<Images, DriverEr
     images
 }
 
+/// What a change to `carrier` comes to where nothing need be done; `None` where the modem must restart for it.
+///
+/// # Errors
+/// [`DriverError::Image`] when its image is not stored.
+pub fn without_a_restart(images: &Images, carrier: &str) -> Result<Option<ImageChanged>, DriverError> {
+    let (firmware, configuration) = images.pair(carrier)?;
+    let runs = [firmware, configuration].iter().all(|image| image.running && image.preferred);
+    let pair = images.running();
+    let unchanged =
+        ImageChanged { before: pair.clone(), after: pair, result: "unchanged".to_owned(), cause: None };
+    Ok(runs.then_some(unchanged))
+}
+
 /// Makes the stored image of `carrier` run. `find` looks for the slot, which comes back with other numbers. What happened is
 /// the answer, also when it was taken back.
 ///
@@ -47,10 +60,7 @@ pub async fn change(
     let result = set(&driver, carrier).await;
     driver.close(result.is_err()).await;
     let (before, wanted, old) = match result? {
-        Set::Already(pair) => {
-            let result = "unchanged".to_owned();
-            return Ok(ImageChanged { before: pair.clone(), after: pair, result, cause: None });
-        }
+        Set::Already(unchanged) => return Ok(unchanged),
         Set::Done { before, wanted, old } => (before, wanted, old),
     };
     let cause = match running_after_reset(&slot, options, &find).await {
@@ -73,17 +83,17 @@ pub async fn change(
 
 enum Set {
     /// It runs and is preferred already.
-    Already(ImagePair),
+    Already(ImageChanged),
     /// It is set and the modem restarts.
     Done { before: ImagePair, wanted: ImagePair, old: Vec<Image> },
 }
 
 async fn set(driver: &Driver, carrier: &str) -> Result<Set, DriverError> {
     let images = driver.images().await?;
-    let (firmware, configuration) = images.pair(carrier)?;
-    if [firmware, configuration].iter().all(|image| image.running && image.preferred) {
-        return Ok(Set::Already(images.running()));
+    if let Some(unchanged) = without_a_restart(&images, carrier)? {
+        return Ok(Set::Already(unchanged));
     }
+    let (firmware, configuration) = images.pair(carrier)?;
     let wanted = pair_of(firmware, configuration);
     let old: Vec<_> = images.stored.iter().filter(|image| image.running).cloned().collect();
     if old.len() != 2 {

@@ -10,6 +10,7 @@ pub mod driver;
 pub mod hotplug;
 pub mod ids;
 pub mod image_change;
+pub mod interface;
 pub mod port;
 pub mod proxy;
 pub mod qmi;

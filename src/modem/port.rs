@@ -318,12 +318,22 @@ fn connect_proxy(socket: &str) -> io::Result<UnixStream> {
     UnixStream::from_std(stream)
 }
 
+/// Whether there is a proxy that is not ours: one that runs, or libqmi's, which is started when it is needed.
+#[must_use]
+pub fn has_proxy() -> bool {
+    connect_proxy(PROXY_SOCKET).is_ok() || installed_proxy().is_some()
+}
+
+fn installed_proxy() -> Option<&'static str> {
+    PROXY_PROGRAMS.iter().copied().find(|program| Path::new(program).is_file())
+}
+
 /// A connection to the proxy that runs, or to one started now. `None` where none is installed.
 async fn running_or_started_proxy() -> Option<UnixStream> {
     if let Ok(stream) = connect_proxy(PROXY_SOCKET) {
         return Some(stream);
     }
-    let program = PROXY_PROGRAMS.iter().find(|program| Path::new(program).exists())?;
+    let program = installed_proxy()?;
     let spawned = std::process::Command::new(program)
         .stdin(Stdio::null())
         .stdout(Stdio::null())

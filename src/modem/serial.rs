@@ -16,12 +16,6 @@ use crate::at::{Command, CommandError, Exchange, FinalResult, Lines, Reply};
 /// Commands in a row that may stay unanswered before the port counts as dead.
 pub const MAX_TIMEOUTS: u32 = 10;
 
-/// Time for an ordinary command.
-pub const DEFAULT_DEADLINE: Duration = Duration::from_secs(5);
-
-/// Line rate. USB ports ignore it; a real UART of a modem defaults to it.
-const BAUD: u32 = 115_200;
-
 /// How long to try for a port that another program has locked.
 const LOCK_WAIT: Duration = Duration::from_secs(3);
 
@@ -90,14 +84,15 @@ pub struct AtPort {
 }
 
 impl AtPort {
-    /// Opens and locks the port, waiting up to 3 s for a program that holds it.
+    /// Opens and locks the port, waiting up to 3 s for a program that holds it. USB ports ignore the rate, in bits a second;
+    /// a real UART does not.
     ///
     /// # Errors
     /// [`SerialError::Locked`] when it does not let go, [`SerialError::Open`] for anything else.
-    pub async fn open(path: &Path) -> Result<Self, SerialError> {
+    pub async fn open(path: &Path, baud_rate: u32) -> Result<Self, SerialError> {
         let end = Instant::now() + LOCK_WAIT;
         loop {
-            match tokio_serial::new(path.to_string_lossy(), BAUD).open_native_async() {
+            match tokio_serial::new(path.to_string_lossy(), baud_rate).open_native_async() {
                 Ok(stream) => {
                     return Ok(Self {
                         path: path.to_owned(),
@@ -264,10 +259,10 @@ fn is_locked(error: &tokio_serial::Error) -> bool {
 ///
 /// # Errors
 /// The error of the last port tried; [`io::ErrorKind::NotFound`] when there are none.
-pub async fn open_first(ports: &[PathBuf]) -> Result<AtPort, SerialError> {
+pub async fn open_first(ports: &[PathBuf], baud_rate: u32) -> Result<AtPort, SerialError> {
     let mut last = SerialError::Open { port: PathBuf::new(), source: io::ErrorKind::NotFound.into() };
     for path in ports {
-        match AtPort::open(path).await {
+        match AtPort::open(path, baud_rate).await {
             Ok(port) if ports.len() == 1 => return Ok(port),
             Ok(mut port) => {
                 if port.answers().await {
@@ -286,6 +281,11 @@ mod tests {
     use super::*;
     use std::fs::File;
     use std::io::{Read as _, Write as _};
+
+    use tokio_serial::SerialPort as _;
+
+    const BAUD_RATE: u32 = 115_200;
+    const DEADLINE: Duration = Duration::from_secs(5);
 
     /// A modem behind a pty that answers each command line with what `answer` says.
     fn modem(answer: impl Fn(&str) -> Vec<u8> + Send + 'static) -> (PathBuf, std::os::fd::OwnedFd) {
@@ -322,13 +322,13 @@ mod tests {
             "AT+CSQ" => b"\r\n+CSQ: 17,99\r\nRING\r\nOK\r\n".to_vec(),
             _ => b"\r\nERROR\r\n".to_vec(),
         });
-        let mut port = AtPort::open(&path).await.unwrap();
-        let reply = port.execute(&command("ATQ0"), DEFAULT_DEADLINE).await.unwrap();
+        let mut port = AtPort::open(&path, BAUD_RATE).await.unwrap();
+        let reply = port.execute(&command("ATQ0"), DEADLINE).await.unwrap();
         assert_eq!((reply.result, reply.information.len()), (FinalResult::Ok, 0));
-        let reply = port.execute(&command("AT+CSQ"), DEFAULT_DEADLINE).await.unwrap();
+        let reply = port.execute(&command("AT+CSQ"), DEADLINE).await.unwrap();
         assert_eq!((reply.information, reply.unsolicited), (vec!["+CSQ: 17,99".into()], vec!["RING".into()]));
         assert_eq!(port.take_unsolicited(), ["+CREG: 5"]);
-        let reply = port.execute(&command("AT!NONE"), DEFAULT_DEADLINE).await.unwrap();
+        let reply = port.execute(&command("AT!NONE"), DEADLINE).await.unwrap();
         assert_eq!(reply.result, FinalResult::Error);
     }
 
@@ -339,10 +339,10 @@ mod tests {
             "AT" => b",\"26201\")\r\nOK\r\nAT\r\r\nOK\r\n".to_vec(),
             _ => b"AT+CSQ\r\r\n+CSQ: 5,99\r\nOK\r\n".to_vec(),
         });
-        let mut port = AtPort::open(&path).await.unwrap();
+        let mut port = AtPort::open(&path, BAUD_RATE).await.unwrap();
         let error = port.execute(&command("AT+COPS=?"), Duration::from_millis(30)).await.unwrap_err();
         assert!(error.to_string().contains("no answer to AT+COPS=? within 30 ms"), "{error}");
-        let reply = port.execute(&command("AT+CSQ"), DEFAULT_DEADLINE).await.unwrap();
+        let reply = port.execute(&command("AT+CSQ"), DEADLINE).await.unwrap();
         assert_eq!(reply.information, ["+CSQ: 5,99"]);
         assert!(port.take_unsolicited().contains(&"+COPS: (2,\"A\",\"26201\")".into()));
     }
@@ -350,7 +350,7 @@ mod tests {
     #[tokio::test]
     async fn ten_timeouts_in_a_row_make_a_dead_port() {
         let (path, _slave) = modem(|_| Vec::new());
-        let mut port = AtPort::open(&path).await.unwrap();
+        let mut port = AtPort::open(&path, BAUD_RATE).await.unwrap();
         for _ in 0..MAX_TIMEOUTS {
             let result = port.execute(&command("AT"), Duration::from_millis(5)).await;
             assert!(matches!(result, Err(SerialError::Timeout { .. })));
@@ -362,18 +362,28 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_port_in_use_is_refused_by_name_and_a_missing_one_too() {
         let (path, _slave) = modem(|_| Vec::new());
-        let _held = AtPort::open(&path).await.unwrap();
-        let error = AtPort::open(&path).await.err().unwrap();
+        let _held = AtPort::open(&path, BAUD_RATE).await.unwrap();
+        let error = AtPort::open(&path, BAUD_RATE).await.err().unwrap();
         assert!(matches!(&error, SerialError::Locked { port } if *port == path), "{error}");
-        let error = AtPort::open(Path::new("/dev/ttyUSB-none")).await.err().unwrap();
+        let error = AtPort::open(Path::new("/dev/ttyUSB-none"), BAUD_RATE).await.err().unwrap();
         assert!(error.to_string().contains("/dev/ttyUSB-none"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn the_port_runs_at_the_rate_that_was_asked_for() {
+        let (path, _slave) = modem(|_| b"OK\r\n".to_vec());
+        for baud_rate in [9_600, 250_000, BAUD_RATE] {
+            let mut port = open_first(std::slice::from_ref(&path), baud_rate).await.unwrap();
+            assert!(port.answers().await);
+            assert_eq!(port.stream.baud_rate().unwrap(), baud_rate, "as the kernel has it");
+        }
     }
 
     #[tokio::test]
     async fn the_port_that_answers_is_chosen() {
         let (silent, _a) = modem(|_| b"$GPGGA,1\r\n".to_vec());
         let (at, _b) = modem(|_| b"OK\r\n".to_vec());
-        let port = open_first(&[silent, at.clone()]).await.unwrap();
+        let port = open_first(&[silent, at.clone()], BAUD_RATE).await.unwrap();
         assert_eq!(port.path(), at);
     }
 }

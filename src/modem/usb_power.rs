@@ -42,8 +42,29 @@ pub async fn cycle(root: &Path, usb_path: &str) -> Result<(), UsbPowerError> {
         false => (devices.join(usb_path).join("authorized"), "0", "1"),
     };
     write(&switch, off)?;
+    let off = SwitchedOff { switch, on };
     sleep(OFF).await;
-    write(&switch, on)
+    off.end()
+}
+
+/// A port that is off. However this ends, the port is on afterwards.
+struct SwitchedOff {
+    switch: PathBuf,
+    on: &'static str,
+}
+
+impl SwitchedOff {
+    fn end(self) -> Result<(), UsbPowerError> {
+        write(&self.switch, self.on)
+    }
+}
+
+impl Drop for SwitchedOff {
+    fn drop(&mut self) {
+        if let Err(error) = write(&self.switch, self.on) {
+            tracing::error!(%error, "a USB port stays off");
+        }
+    }
 }
 
 /// `1-4` hangs on port 4 of root hub `usb1`, `1-4.2` on port 2 of hub `1-4`.
@@ -90,6 +111,15 @@ mod tests {
         let port = switch(root.path(), "1-0:1.0/usb1-port4/disable");
         cycle(root.path(), "1-4").await.unwrap();
         assert_eq!(fs::read_to_string(&port).unwrap(), "0");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_cycle_that_is_given_up_leaves_the_port_on() {
+        let root = tempfile::tempdir().unwrap();
+        let authorized = switch(root.path(), "1-4/authorized");
+        let cycle = cycle(root.path(), "1-4");
+        assert!(tokio::time::timeout(Duration::from_secs(1), cycle).await.is_err());
+        assert_eq!(fs::read_to_string(&authorized).unwrap(), "1");
     }
 
     #[tokio::test(start_paused = true)]

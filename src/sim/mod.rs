@@ -7,11 +7,22 @@
 //! sysfs: the folders in which discovery finds such modems
 //! ```
 //!
+//! The way of its data, where there is a kernel for it (root, or a network namespace of one's own):
+//!
+//! ```text
+//! router's kernel ─ TUN `wwp…` ─▶ carrier (passes what the modem's session carries; late, lost or never) ─▶ TUN ─ carrier's kernel
+//!                                    └── impairment (pure: what happens to a packet)
+//! ```
+//!
 //! Everything follows from a seed, a scenario and what clients say; nothing here reads a clock but `port`.
 
+pub mod carrier;
+pub mod impairment;
 pub mod modem;
+pub mod packet;
 pub mod port;
 pub mod radio;
 pub mod scenario;
 pub mod sysfs;
 pub mod trace;
+pub mod tun;

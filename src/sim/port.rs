@@ -8,6 +8,7 @@
 
 use std::collections::VecDeque;
 use std::io;
+use std::net::IpAddr;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
@@ -187,6 +188,12 @@ impl SimModem {
             modem.advance(now);
             look(modem)
         })
+    }
+
+    /// Whether a packet from or to this address of the router passes now, as the modem's task last saw it.
+    #[must_use]
+    pub fn carries(&self, address: IpAddr) -> bool {
+        lock(&self.shared.modem).carries(address)
     }
 
     /// Time since the modem was made: the time of [`Modem`].
@@ -523,6 +530,31 @@ mod tests {
     use crate::qmi::message::{Body as _, Request};
     use crate::qmi::{Deframer, Service, ctl, dms};
     use proptest::prelude::*;
+    use std::os::unix::fs::OpenOptionsExt as _;
+
+    /// What is waited for here comes at once, or never.
+    async fn soon<T>(what: impl Future<Output = T>) -> T {
+        tokio::time::timeout(Duration::from_secs(30), what).await.expect("it happens in time")
+    }
+
+    async fn until(holds: impl Fn() -> bool) {
+        soon(async {
+            while !holds() {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        })
+        .await;
+    }
+
+    /// A client of a pty. It waits in no thread, so waiting can be given up.
+    fn client(port: &Path) -> Pty {
+        let mut options = std::fs::File::options();
+        options.read(true).write(true).custom_flags(OFlag::O_NONBLOCK.bits());
+        let slave = OwnedFd::from(options.open(port).unwrap());
+        let _slave = slave.try_clone().unwrap();
+        #[allow(deprecated)]
+        Pty { master: AsyncFd::new(slave).unwrap(), _slave }
+    }
 
     async fn ask<R: Request>(
         port: &mut (impl AsyncRead + AsyncWrite + Unpin),
@@ -536,7 +568,7 @@ mod tests {
             if let Some(frame) = frames.next_frame().filter(|frame| frame.message == R::ID) {
                 return frame;
             }
-            let count = port.read(&mut buffer).await.unwrap();
+            let count = soon(port.read(&mut buffer)).await.unwrap();
             assert_ne!(count, 0, "hung up");
             frames.push(&buffer[..count]);
         }
@@ -555,9 +587,9 @@ mod tests {
         let mut port = sim.open_control().unwrap();
         assert_eq!(model(&mut port).await, "MC7455");
         sim.begin(&Fault::Reset);
-        assert_eq!(port.read(&mut [0; 64]).await.unwrap(), 0);
+        assert_eq!(soon(port.read(&mut [0; 64])).await.unwrap(), 0);
         assert_eq!(sim.open_control().unwrap_err().kind(), io::ErrorKind::NotFound);
-        sim.device().wait_for(|device| *device == Some(3)).await.unwrap();
+        soon(sim.device().wait_for(|device| *device == Some(3))).await.unwrap();
         assert_eq!(model(&mut sim.open_control().unwrap()).await, "MC7455");
     }
 
@@ -570,32 +602,28 @@ mod tests {
         assert!(!control.is_symlink());
         std::fs::remove_file(&at).unwrap();
         let sim = SimModem::on_ptys(Settings::default(), &control, &at).unwrap();
-        let file = std::fs::File::options().read(true).write(true).open(&control).unwrap();
-        let mut port = tokio::fs::File::from_std(file);
+        let mut port = client(&control);
         port.write_all(&Frame::request(0, 1, &ctl::GetVersionInfo {}).encode()).await.unwrap();
-        port.flush().await.unwrap();
         let mut head = [0; 12];
-        port.read_exact(&mut head).await.unwrap();
+        soon(port.read_exact(&mut head)).await.unwrap();
         assert_eq!((head[0], head[4], head[6], head[8]), (1, 0, 1, 0x21));
 
         let socket = folder.path().join("socket");
         let server = sim.clone();
         let path = socket.clone();
         let serving = tokio::spawn(async move { server.serve_socket(&path).await });
-        while !socket.exists() {
-            tokio::task::yield_now().await;
-        }
+        until(|| socket.exists()).await;
         let mut stream = tokio::net::UnixStream::connect(&socket).await.unwrap();
         assert_eq!(model(&mut stream).await, "MC7455");
         serving.abort();
         let _ = serving.await;
         drop(sim);
-        while control.is_symlink() || at.is_symlink() {
-            tokio::task::yield_now().await;
-        }
+        until(|| !control.is_symlink() && !at.is_symlink()).await;
     }
 
-    #[tokio::test]
+    // On a clock that stands still while anything is to be done: on a busy machine the modem would be back before anybody
+    // saw that it was gone.
+    #[tokio::test(start_paused = true)]
     async fn in_a_tree_a_restart_is_another_device_at_the_same_place() {
         let folder = tempfile::tempdir().unwrap();
         let tree = Tree::create(folder.path()).unwrap();
@@ -610,15 +638,13 @@ mod tests {
         assert!(tree.control_path(&place).exists() && tree.at_path(&place).exists());
         sim.begin(&Fault::Reset);
         let mut device = sim.device();
-        device.wait_for(Option::is_none).await.unwrap();
+        soon(device.wait_for(Option::is_none)).await.unwrap();
         assert!(number().is_none() && !tree.control_path(&place).is_symlink());
-        device.wait_for(|device| *device == Some(3)).await.unwrap();
+        soon(device.wait_for(|device| *device == Some(3))).await.unwrap();
         assert_eq!(number().as_deref(), Some("3\n"));
         assert!(tree.control_path(&place).exists());
         drop(sim);
-        while devices.exists() {
-            tokio::task::yield_now().await;
-        }
+        until(|| !devices.exists()).await;
     }
 
     proptest! {

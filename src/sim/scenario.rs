@@ -91,6 +91,8 @@ pub enum Fault {
     PathDead,
     /// The modem restarts by itself and comes back as a new USB device.
     Reset,
+    /// The modem is pulled out; at the end it is plugged in again, as a new USB device.
+    Unplugged,
     /// The preferred firmware image is gone: after the next reset the modem stays in low power.
     ImageLost,
     /// Bytes that are no frame come out of the control port.
@@ -138,6 +140,7 @@ impl Fault {
             | Self::PolicyMismatch
             | Self::PdnDead
             | Self::PathDead
+            | Self::Unplugged
             | Self::AtChatter => true,
             Self::PinRequired
             | Self::HangOnce

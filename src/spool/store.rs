@@ -10,7 +10,7 @@ use serde_json::value::RawValue;
 
 use super::waiting::{Lost, Sized};
 use super::{Draft, Progress, Stored, record};
-use crate::event::{Body, Class, Epoch, Event, RouterName, Sequence, SpoolDropped};
+use crate::event::{Class, Envelope, Epoch, Event, RouterName, Sequence, SpoolDropped};
 
 pub const FILE: &str = "spool.db";
 /// Lanes that samples are dealt to; the last takes all that the others leave.
@@ -26,6 +26,8 @@ pub const VALUE_MAX_BYTES: usize = 8 * 1024;
 pub const KEYS_MAX: usize = 128;
 
 const FORMAT: u32 = 1;
+/// The type of the events that declare what was given up.
+const DROPPED: &str = "io.tandem.spool.dropped.v1";
 const PAGE_BYTES: u64 = 4096;
 /// Rows dropped at a time while room is made.
 const DROP_ROWS: usize = 4;
@@ -357,7 +359,7 @@ impl Store {
                 .map(unsigned)?;
         }
         let oldest = self.read(Sequence(self.progress.acknowledged), 0)?;
-        let oldest = oldest.first().and_then(|stored| Event::from_json(stored.json.get().as_bytes()).ok());
+        let oldest = oldest.first().and_then(|stored| Envelope::read(stored.json.get().as_bytes()).ok());
         let [status, samples @ ..] = counts;
         Ok(Counts { status, samples: samples.iter().sum(), oldest: oldest.map(|event| event.time) })
     }
@@ -438,7 +440,8 @@ impl Store {
             [self.progress.epoch.to_string()],
         )?;
         for stored in waiting {
-            let Ok(event) = Event::from_json(stored.json.get().as_bytes()) else { continue };
+            let event = Envelope::read(stored.json.get().as_bytes()).and_then(Envelope::into_unread_event);
+            let Ok(event) = event else { continue };
             let Event { time, subject, origin, body, .. } = event;
             let draft = Draft { time, subject, origin, body };
             let lane = lane_of(&mut self.counted, &draft);
@@ -656,13 +659,11 @@ pub fn scan(db: &Connection, progress: Progress) -> Result<Rows> {
 
 /// What an event declares as given up.
 fn declared_in(json: &RawValue) -> Option<SpoolDropped> {
-    if !json.get().contains("io.tandem.spool.dropped.v1") {
+    if !json.get().contains(DROPPED) {
         return None;
     }
-    match Event::from_json(json.get().as_bytes()).ok()?.body {
-        Body::SpoolDropped(dropped) => Some(dropped),
-        _ => None,
-    }
+    let event = Envelope::read(json.get().as_bytes()).ok()?;
+    if event.kind == DROPPED { event.data().ok() } else { None }
 }
 
 fn unpack(epoch: Epoch, sequence: Sequence, packed: &[u8]) -> Option<(Class, Box<RawValue>)> {

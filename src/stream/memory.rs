@@ -194,6 +194,10 @@ impl Log {
 }
 
 impl Stream for Memory {
+    fn partitions(&self, _: Topic) -> u32 {
+        self.partitions
+    }
+
     fn append(&self, records: Vec<Record>) -> Answer<'_, ()> {
         Box::pin(async move { self.write(records, None) })
     }

@@ -8,12 +8,14 @@
 //!
 //! - **Order** holds within a partition. Records of one key share a partition, so one router's events stay
 //!   in order; nothing is promised between partitions or topics.
-//! - **Offsets** of a partition rise by one for each record, from 0. Retention removes from the front and
-//!   compaction from the middle, so a reader goes on from [`Batch::next`], never from a count of its own.
-//! - **Durable**: [`Stream::append`] and [`Stream::commit`] have taken all of their records or none, and
-//!   what they took survives a power cut once they return.
+//! - **Offsets** of a partition rise by one for each record, from 0 (in Kafka a transaction takes one too).
+//!   Retention removes from the front and compaction from the middle, so a reader goes on from [`Batch::next`],
+//!   never from a count of its own.
+//! - **Durable**: what [`Stream::append`] and [`Stream::commit`] took survives a power cut once they return. They take
+//!   all of their records or none; an append to Kafka that fails may have taken some, and is repeated.
 //! - **Time** of a record is when central took it in, never when a router says it happened: a router without
-//!   a clock lives in 1970, and retention would delete its events at once. Times of a partition never fall.
+//!   a clock lives in 1970, and retention would delete its events at once. Times of a partition never fall within
+//!   what one process writes.
 //!
 //! The value of an event's record is the event's JSON as the router sent it (CloudEvents structured mode), in
 //! every backend: the bytes are evidence. Beside it stand the headers that a reader needs to choose without
@@ -22,6 +24,11 @@
 //! the others from the value when it writes.
 
 mod bounds;
+/// Moves what one stream holds into another.
+pub mod copy;
+#[cfg(feature = "kafka")]
+mod kafka;
+mod letter;
 mod memory;
 mod sqlite;
 mod topic;
@@ -35,6 +42,9 @@ use chrono::{DateTime, Utc};
 use futures_util::future::BoxFuture;
 
 pub use bounds::Bounds;
+#[cfg(feature = "kafka")]
+pub use kafka::{Change, Feeder, Kafka, KafkaSettings, Member, TopicPolicy};
+pub use letter::{DEAD_LETTER_BYTES, LENGTH, REASON, ROUTER};
 pub use memory::Memory;
 pub use sqlite::{Sqlite, SqliteSettings};
 pub use topic::{Kept, Topic};
@@ -53,6 +63,14 @@ pub type Answer<'a, T> = BoxFuture<'a, Result<T, StreamError>>;
 
 /// Topics of records, appended and read. See the module for what every backend promises.
 pub trait Stream: Send + Sync {
+    /// How many partitions `topic` has.
+    fn partitions(&self, topic: Topic) -> u32;
+
+    /// The partition of `topic` that holds the records of `key`.
+    fn partition_of(&self, topic: Topic, key: &str) -> u32 {
+        partition_of(key, self.partitions(topic))
+    }
+
     /// Appends all of `records`, in their order, or none; they are durable when it returns. Records with
     /// different keys may land in different partitions.
     ///
@@ -66,6 +84,30 @@ pub trait Stream: Send + Sync {
     /// # Errors
     /// When the partition does not exist or cannot be read.
     fn read<'a>(&'a self, from: Position, limit: Limit<'a>) -> Answer<'a, Batch>;
+
+    /// Says that a reader will read on from each of `from` with [`Self::read_on`], so that a backend that is far away
+    /// fetches ahead. There is one such reader of a stream; what it said before is forgotten.
+    ///
+    /// # Errors
+    /// When a partition does not exist.
+    fn read_ahead<'a>(&'a self, from: &'a [Position]) -> Answer<'a, ()> {
+        let _ = from;
+        Box::pin(async { Ok(()) })
+    }
+
+    /// As [`Self::read`], for the reader that said [`Self::read_ahead`]. It may wait for what is there already.
+    ///
+    /// # Errors
+    /// As [`Self::read`].
+    fn read_on<'a>(&'a self, from: Position, limit: Limit<'a>) -> Answer<'a, Batch> {
+        self.read(from, limit)
+    }
+
+    /// Whether [`Self::read_on`] answers at once there. A reader of many partitions takes first what is at hand.
+    fn is_at_hand(&self, from: Position) -> bool {
+        let _ = from;
+        true
+    }
 
     /// Waits until one of `from` has a record to read, for `patience` at most. True when it has.
     ///
@@ -262,6 +304,43 @@ pub enum StreamError {
         /// Its size.
         bytes: usize,
     },
+    /// The Kafka cluster did not do it.
+    #[error("kafka {servers}: {detail}")]
+    Broker {
+        /// Where we asked.
+        servers: String,
+        /// What was said, and the likely cause.
+        detail: String,
+    },
+    /// A topic of the Kafka cluster is not as it must be.
+    #[error("topic {topic}: {setting} is {found}, wanted {wanted}; {advice}")]
+    TopicSetting {
+        /// Its name in the cluster.
+        topic: String,
+        /// The setting.
+        setting: String,
+        /// What it is.
+        found: String,
+        /// What it must be.
+        wanted: String,
+        /// What to do.
+        advice: &'static str,
+    },
+    /// A topic is not there and may not be created.
+    #[error("topic {topic} is missing and may not be created; create it, or give topics=create")]
+    TopicMissing {
+        /// Its name in the cluster.
+        topic: String,
+    },
+    /// Another process goes on in the place of this one.
+    #[error("{reader}: another process has taken over; nothing was written")]
+    Fenced {
+        /// The reader.
+        reader: String,
+    },
+    /// An address or setting is wrong.
+    #[error("{0}")]
+    Settings(String),
     /// No such partition.
     #[error("{topic} has no partition {partition}", topic = topic.name())]
     NoPartition {
@@ -284,7 +363,8 @@ fn check(records: &[Record]) -> Result<(), StreamError> {
 }
 
 /// The partition of a key out of `partitions` (FNV-1a): the same for ever, because order per key hangs on it.
-fn partition_of(key: &str, partitions: u32) -> u32 {
+#[must_use]
+pub fn partition_of(key: &str, partitions: u32) -> u32 {
     let hash = key.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
         (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
     });

@@ -69,8 +69,10 @@ impl Boots {
         let boot = self.find(&origin.boot_id, began_by_ms);
         boot.began_by_ms = boot.began_by_ms.min(began_by_ms);
         if origin.clock == ClockState::Synced {
-            if boot.dated.is_none_or(|(_, uptime_ms)| uptime_ms <= origin.uptime_ms) {
-                boot.dated = Some((time.timestamp_millis().saturating_sub(uptime_ms), origin.uptime_ms));
+            let began_ms = time.timestamp_millis().saturating_sub(uptime_ms);
+            // In whatever order they come: of two read at the same uptime the later one.
+            if boot.dated.is_none_or(|(began, uptime)| (uptime, began) < (origin.uptime_ms, began_ms)) {
+                boot.dated = Some((began_ms, origin.uptime_ms));
             }
             (boot.number, Moment { ms: time.timestamp_millis(), boot: 0 })
         } else {
@@ -92,6 +94,11 @@ impl Boots {
             .checked_add_signed(TimeDelta::try_milliseconds(began_ms.saturating_add(moment.ms))?)
     }
 
+    /// Gives back room that it does not need.
+    pub(super) fn shrink(&mut self) {
+        self.0.shrink_to_fit();
+    }
+
     fn find(&mut self, id: &str, began_by_ms: i64) -> &mut Boot {
         let at = match self.0.iter().rposition(|boot| *boot.id == *id) {
             Some(at) => at,
@@ -100,6 +107,7 @@ impl Boots {
                 if self.0.len() == Self::KEPT_MAX {
                     self.0.remove(0);
                 }
+                self.0.reserve_exact(1);
                 self.0.push(Boot { id: id.into(), number, dated: None, began_by_ms });
                 self.0.len() - 1
             }
@@ -129,6 +137,25 @@ mod tests {
         assert_eq!(boots.date(early), Some(received), "no later than it was received");
         boots.note(&origin("b", 65_000, ClockState::Synced), at("2026-05-01T12:01:05Z"), received);
         assert_eq!(boots.date(early), Some(at("2026-05-01T12:00:05Z")));
+    }
+
+    #[test]
+    fn the_date_of_a_boot_hangs_on_no_order() {
+        let clocks = [
+            (10_000, "2026-05-01T12:01:00Z"),
+            (10_000, "2026-05-01T12:02:00Z"),
+            (5_000, "2026-05-01T12:09:00Z"),
+        ];
+        let noted = |order: [usize; 3]| {
+            let mut boots = Boots::default();
+            for (uptime_ms, time) in order.map(|at| clocks[at]) {
+                boots.note(&origin("b", uptime_ms, ClockState::Synced), at(time), at("2026-05-01T13:00:00Z"));
+            }
+            boots
+        };
+        for order in [[0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]] {
+            assert_eq!(noted(order), noted([0, 1, 2]), "{order:?}");
+        }
     }
 
     #[test]

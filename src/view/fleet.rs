@@ -27,7 +27,7 @@ pub struct Freshness {
     pub position: BTreeMap<String, u64>,
     /// When central took in the last event that was folded.
     pub stream_moved_at: Option<DateTime<Utc>>,
-    /// Whether the end of the stream was reached since the fold began or was taken up again.
+    /// Whether the end of the stream was reached, and what was read since came in only just before.
     #[serde(skip)]
     pub caught_up: bool,
     /// Where a view of the past holds samples only up to an earlier moment: that moment.
@@ -36,8 +36,8 @@ pub struct Freshness {
 }
 
 impl Freshness {
-    /// How far the view is behind the stream, in milliseconds: 0 once the end was reached, else the age of the
-    /// last event folded.
+    /// How far the view is behind the stream, in milliseconds: 0 when it has caught up, else the age of the last event
+    /// folded.
     #[must_use]
     pub fn lag_ms(&self, now: DateTime<Utc>) -> i64 {
         match self.stream_moved_at {
@@ -182,26 +182,23 @@ impl FleetView {
     /// Takes in an event that central received at `received_at`.
     pub fn apply(&mut self, event: &Event, received_at: DateTime<Utc>) {
         self.freshness.stream_moved_at = self.freshness.stream_moved_at.max(Some(received_at));
-        if is_sample(&event.body)
-            && !self.silent.contains(&event.router)
-            && let Some(view) = self.routers.get_mut(&event.router)
-        {
-            Arc::make_mut(view).apply(event, received_at);
+        let Some(view) = self.routers.get_mut(&event.router) else {
+            let mut view = RouterView::new(event.router.clone());
+            view.apply(event, received_at);
+            self.restore(view);
+            return;
+        };
+        let was_silent = self.silent.remove(&event.router);
+        let view = Arc::make_mut(view);
+        if is_sample(&event.body) && !was_silent {
+            view.apply(event, received_at);
             return;
         }
-        let before = self.routers.get(&event.router).map(|view| {
-            let was_silent = self.silent.remove(&event.router);
-            Facets::of(view, was_silent)
-        });
-        let view = self
-            .routers
-            .entry(event.router.clone())
-            .or_insert_with(|| Arc::new(RouterView::new(event.router.clone())));
-        let view = Arc::make_mut(view);
+        let before = Facets::of(view, was_silent);
         view.apply(event, received_at);
         let after = Facets::of(view, false);
-        if before.as_ref() != Some(&after) {
-            before.iter().for_each(|before| self.counts.count(before, Change::Leave));
+        if before != after {
+            self.counts.count(&before, Change::Leave);
             self.counts.count(&after, Change::Enter);
         }
     }
@@ -223,8 +220,9 @@ impl FleetView {
         }
     }
 
-    /// Takes in a router as it was folded before, from a snapshot.
-    pub fn restore(&mut self, view: RouterView) {
+    /// Takes in a router as it was folded before.
+    pub fn restore(&mut self, mut view: RouterView) {
+        view.shrink();
         let facets = Facets::of(&view, false);
         if let Some(replaced) = self.routers.insert(view.name.clone(), Arc::new(view)) {
             let was_silent = self.silent.remove(&replaced.name);

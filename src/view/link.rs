@@ -1,29 +1,63 @@
 //! What is known of one link (device-interface) of a router: for each thing that events tell, the latest word.
 
-use std::collections::VecDeque;
-
 use serde::{Deserialize, Serialize};
 
 use super::clock::Moment;
+use super::points::Points;
 use super::sequences::Order;
 use crate::event::{
     Body, Carrier, CellRun, IpSettings, LinkFailed, LinkState, ModemDetected, ProbeSampled,
     RecoveryPerformed, RegistrationChanged, Signal, SignalSampled, SimChanged, TrafficSampled, TrafficWarned,
 };
 
-/// Place and moment of an event.
+/// Place and moment of an event. Written as `[order, milliseconds, boot]`, the boot negative while no clock was set.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "(Order, i64, i64)", into = "(Order, i64, i64)")]
 pub struct Stamp {
     /// Place in the router's life.
-    #[serde(rename = "o")]
     pub order: Order,
-    /// When.
-    #[serde(rename = "m")]
-    pub moment: Moment,
+    ms: i64,
     /// The boot it belongs to.
-    #[serde(rename = "b")]
     pub boot: u32,
+    is_dated: bool,
 }
+
+impl Stamp {
+    /// Stamp of the event at `order`, in that boot and at that moment, which is of the same boot when no clock was set.
+    #[must_use]
+    pub fn new(order: Order, boot: u32, moment: Moment) -> Self {
+        let (ms, clock) = moment.into();
+        Self { order, ms, boot, is_dated: clock == 0 }
+    }
+
+    /// When.
+    #[must_use]
+    pub fn moment(&self) -> Moment {
+        Moment::from((self.ms, if self.is_dated { 0 } else { self.boot }))
+    }
+
+    fn plus_ms(self, offset_ms: u32) -> Self {
+        Self::new(self.order, self.boot, self.moment().plus_ms(offset_ms))
+    }
+}
+
+impl From<(Order, i64, i64)> for Stamp {
+    fn from((order, ms, boot): (Order, i64, i64)) -> Self {
+        let number = u32::try_from(boot.unsigned_abs()).unwrap_or(u32::MAX);
+        Self { order, ms, boot: number, is_dated: boot >= 0 }
+    }
+}
+
+impl From<Stamp> for (Order, i64, i64) {
+    fn from(stamp: Stamp) -> Self {
+        let boot = i64::from(stamp.boot);
+        (stamp.order, stamp.ms, if stamp.is_dated { boot } else { -boot })
+    }
+}
+
+/// The latest word on one thing, once there is one. Most routers have little to tell of most things, so what is not
+/// there takes the room of a pointer.
+pub type Told<T> = Option<Box<Latest<T>>>;
 
 /// The latest word on one thing.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -37,14 +71,14 @@ pub struct Latest<T> {
 }
 
 /// Puts `value` in place when it is later than what is there: late arrivals change nothing.
-pub(super) fn put<T: Clone>(place: &mut Option<Latest<T>>, stamp: Stamp, value: &T) {
+pub(super) fn put<T: Clone>(place: &mut Told<T>, stamp: Stamp, value: &T) {
     match place {
         Some(latest) if latest.stamp.order > stamp.order => {}
         Some(latest) => {
             latest.stamp = stamp;
             latest.value.clone_from(value);
         }
-        None => *place = Some(Latest { stamp, value: value.clone() }),
+        None => *place = Some(Box::new(Latest { stamp, value: value.clone() })),
     }
 }
 
@@ -52,18 +86,20 @@ pub(super) fn put<T: Clone>(place: &mut Option<Latest<T>>, stamp: Stamp, value: 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct SignalView {
     /// The reading.
-    #[serde(flatten)]
     pub signal: Signal,
     /// Radio and cell.
-    #[serde(flatten)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cell: Option<CellRun>,
 }
 
-/// One point of the recent signal. Written as an array.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+/// One point of the recent signal.
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct SignalPoint(Order, u16, pub Moment, i16, i16);
 
 impl SignalPoint {
+    /// Fields.
+    pub(super) const NUMBERS: usize = 6;
+
     /// Stands for a value that the modem did not give.
     const ABSENT: i16 = i16::MIN;
 
@@ -79,8 +115,21 @@ impl SignalPoint {
         (self.4 != Self::ABSENT).then(|| f32::from(self.4) / 10.0)
     }
 
-    fn key(&self) -> (Order, u16) {
+    pub(super) fn key(&self) -> (Order, u16) {
         (self.0, self.1)
+    }
+
+    /// Its fields in order.
+    pub(super) fn to_numbers(self) -> [i64; Self::NUMBERS] {
+        let (ms, boot) = self.2.into();
+        let order = u64::from(self.0).cast_signed();
+        [order, self.1.into(), ms, boot.into(), self.3.into(), self.4.into()]
+    }
+
+    /// The point of these numbers; of each the bits that its field has.
+    pub(super) fn from_numbers([order, index, ms, boot, rsrp_dbm, snr_db]: [i64; Self::NUMBERS]) -> Self {
+        let moment = Moment::from((ms, boot as u32));
+        Self(Order::from(order.cast_unsigned()), index as u16, moment, rsrp_dbm as i16, snr_db as i16)
     }
 }
 
@@ -133,55 +182,55 @@ pub struct LinkView {
     pub name: Box<str>,
     /// State of the link.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub state: Option<Latest<LinkState>>,
+    pub state: Told<LinkState>,
     /// What brought the last change about, and when the state last changed.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub changed: Option<Latest<String>>,
+    pub changed: Told<String>,
     /// When the link last came up.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub connected: Option<Stamp>,
     /// IP settings; none while the link is not up.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub settings: Option<Latest<Option<IpSettings>>>,
+    pub settings: Told<Option<Box<IpSettings>>>,
     /// APN last asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub apn: Option<Latest<String>>,
+    pub apn: Told<String>,
     /// The last failure.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub failure: Option<Latest<LinkFailed>>,
+    pub failure: Told<LinkFailed>,
     /// The modem, as it last told of itself.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub modem: Option<Latest<ModemDetected>>,
+    pub modem: Told<ModemDetected>,
     /// When the modem was last found gone.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub modem_removed: Option<Stamp>,
     /// The SIM.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub sim: Option<Latest<SimChanged>>,
+    pub sim: Told<SimChanged>,
     /// Registration, carrier, radio and cell.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub registration: Option<Latest<RegistrationChanged>>,
+    pub registration: Told<RegistrationChanged>,
     /// The carrier it was last registered with.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub carrier: Option<Latest<Carrier>>,
+    pub carrier: Told<Carrier>,
     /// The last rung of the recovery ladder.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub recovery: Option<Latest<RecoveryPerformed>>,
+    pub recovery: Told<RecoveryPerformed>,
     /// Why it last stopped carrying traffic.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub stopped: Option<Latest<String>>,
+    pub stopped: Told<String>,
     /// Use against the data plan.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub plan: Option<Latest<TrafficWarned>>,
+    pub plan: Told<TrafficWarned>,
     /// The last signal.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub signal: Option<Latest<SignalView>>,
-    /// Recent signal, oldest first, at most [`LinkView::POINTS_MAX`] points.
-    #[serde(skip_serializing_if = "VecDeque::is_empty")]
-    pub points: VecDeque<SignalPoint>,
+    pub signal: Told<SignalView>,
+    /// Recent signal.
+    #[serde(skip_serializing_if = "Points::is_empty")]
+    pub points: Points,
     /// Traffic since boot.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub traffic: Option<TrafficTotals>,
+    pub traffic: Option<Box<TrafficTotals>>,
     /// When traffic was last told.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub traffic_at: Option<Stamp>,
@@ -191,8 +240,6 @@ pub struct LinkView {
 }
 
 impl LinkView {
-    /// Points of recent signal kept: five minutes at a sample each 10 s.
-    pub const POINTS_MAX: usize = 30;
     /// Probe targets kept. One more replaces the one not heard of for longest.
     pub const TARGETS_MAX: usize = 4;
 
@@ -214,7 +261,7 @@ impl LinkView {
         let since_up = |failure: &&Latest<LinkFailed>| {
             self.connected.is_none_or(|connected| connected.order < failure.stamp.order)
         };
-        self.failure.as_ref().filter(since_up).filter(|_| !self.is_up())
+        self.failure.as_deref().filter(since_up).filter(|_| !self.is_up())
     }
 
     /// The carrier it was last registered with: its name, or MCC and MNC when it told none.
@@ -232,6 +279,11 @@ impl LinkView {
             .is_some_and(|modem| self.modem_removed.is_none_or(|removed| removed.order < modem.stamp.order))
     }
 
+    /// Gives back room that it does not need.
+    pub(super) fn shrink(&mut self) {
+        self.probes.shrink_to_fit();
+    }
+
     /// Takes in an event about this link. Kinds that are not about links change nothing.
     pub(super) fn apply(&mut self, stamp: Stamp, body: &Body) {
         match body {
@@ -245,7 +297,7 @@ impl LinkView {
                 }
                 let up = matches!(changed.to, LinkState::Connected | LinkState::Suspect);
                 if changed.settings.is_some() || !up {
-                    put(&mut self.settings, stamp, &changed.settings);
+                    put(&mut self.settings, stamp, &changed.settings.clone().map(Box::new));
                 }
                 if let Some(apn) = &changed.apn {
                     put(&mut self.apn, stamp, apn);
@@ -287,35 +339,19 @@ impl LinkView {
                 },
                 cell: batch.runs.last().cloned(),
             };
-            let stamp = Stamp { moment: stamp.moment.plus_ms(batch.offset_ms[last]), ..stamp };
-            self.signal = Some(Latest { stamp, value });
+            self.signal = Some(Box::new(Latest { stamp: stamp.plus_ms(batch.offset_ms[last]), value }));
         }
-        for index in count.saturating_sub(Self::POINTS_MAX)..count {
+        let latest = count.saturating_sub(Points::KEPT_MAX)..count;
+        self.points.add(latest.map(|index| {
             let snr = cell(&batch.snr_db, index).filter(|snr| snr.is_finite());
-            self.add_point(SignalPoint(
+            SignalPoint(
                 stamp.order,
                 u16::try_from(index).unwrap_or(u16::MAX),
-                stamp.moment.plus_ms(batch.offset_ms[index]),
+                stamp.moment().plus_ms(batch.offset_ms[index]),
                 cell(&batch.rsrp_dbm, index).unwrap_or(SignalPoint::ABSENT),
                 snr.map_or(SignalPoint::ABSENT, |snr| (snr * 10.0).round() as i16),
-            ));
-        }
-    }
-
-    /// Keeps the latest points in order, whatever the order they come in.
-    fn add_point(&mut self, point: SignalPoint) {
-        let at = match self.points.back() {
-            Some(back) if back.key() > point.key() => {
-                self.points.partition_point(|known| known.key() < point.key())
-            }
-            _ => self.points.len(),
-        };
-        if self.points.len() < Self::POINTS_MAX {
-            self.points.insert(at, point);
-        } else if at > 0 {
-            self.points.pop_front();
-            self.points.insert(at - 1, point);
-        }
+            )
+        }));
     }
 
     fn apply_probe(&mut self, stamp: Stamp, probe: &ProbeSampled) {
@@ -327,6 +363,7 @@ impl LinkView {
             return;
         }
         let at = self.probes.partition_point(|known| known.value.target < probe.target);
+        self.probes.reserve_exact(1);
         self.probes.insert(at, Latest { stamp, value: probe.clone() });
         if self.probes.len() > Self::TARGETS_MAX {
             let oldest = (0..self.probes.len()).min_by_key(|&at| self.probes[at].stamp.order);

@@ -6,6 +6,7 @@
 mod clock;
 mod fleet;
 mod link;
+mod points;
 mod router;
 mod sequences;
 #[cfg(test)]
@@ -13,6 +14,7 @@ mod tests;
 
 pub use clock::Moment;
 pub use fleet::{FleetCounts, FleetView, Freshness, Ill, LinkCounts};
-pub use link::{Latest, LinkView, SignalPoint, SignalView, Stamp, TrafficTotals};
+pub use link::{Latest, LinkView, SignalPoint, SignalView, Stamp, Told, TrafficTotals};
+pub use points::Points;
 pub use router::{Completeness, RouterState, RouterView};
 pub use sequences::{Epochs, Order, Sequences};

@@ -6,10 +6,11 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::clock::{Boots, Moment};
-use super::link::{Latest, LinkView, Stamp, put};
+use super::link::{LinkView, Stamp, Told, put};
 use super::sequences::Epochs;
 use crate::event::{
-    AgentSampled, AgentStarted, AgentStopping, Body, ClockStepped, Event, RouterName, UplinkSelected,
+    AgentSampled, AgentStarted, AgentStopping, Body, ClockStepped, Event, LinkState, RouterName,
+    UplinkSelected,
 };
 
 /// What a router's events say of it, each thing by its latest word.
@@ -48,25 +49,25 @@ pub struct RouterView {
     boots: Boots,
     /// The agent's last start.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub started: Option<Latest<AgentStarted>>,
+    pub started: Told<AgentStarted>,
     /// The agent's last stop in order.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub stopping: Option<Latest<AgentStopping>>,
+    pub stopping: Told<AgentStopping>,
     /// Hash of the configuration in force.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub config_hash: Option<Latest<String>>,
+    pub config_hash: Told<String>,
     /// Labels.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub labels: Option<Latest<BTreeMap<String, String>>>,
+    pub labels: Told<BTreeMap<String, String>>,
     /// Which uplinks carry traffic.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub uplinks: Option<Latest<UplinkSelected>>,
+    pub uplinks: Told<UplinkSelected>,
     /// What the agent takes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub agent: Option<Latest<AgentSampled>>,
+    pub agent: Told<AgentSampled>,
     /// The last jump of its clock.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub clock_stepped: Option<Latest<ClockStepped>>,
+    pub clock_stepped: Told<ClockStepped>,
     /// Its links, by name.
     #[serde(default)]
     pub links: Vec<LinkView>,
@@ -153,7 +154,7 @@ impl RouterView {
             self.doubles += 1;
             return;
         };
-        let stamp = Stamp { order, moment, boot };
+        let stamp = Stamp::new(order, boot, moment);
         match &event.body {
             Body::AgentStarted(started) => {
                 put(&mut self.started, stamp, started);
@@ -204,10 +205,12 @@ impl RouterView {
         if self.is_silent(now, stream_moved_at) { RouterState::Silent } else { self.link_state() }
     }
 
-    /// Its state by its links alone: those that told a state.
+    /// Its state by its links alone: those that told a state and do not rest on purpose.
     #[must_use]
     pub fn link_state(&self) -> RouterState {
-        let watched = || self.links.iter().filter(|link| link.state.is_some());
+        let rests =
+            |link: &&LinkView| link.state.as_ref().is_some_and(|state| state.value == LinkState::Standby);
+        let watched = || self.links.iter().filter(|link| link.state.is_some() && !rests(link));
         match watched().filter(|link| link.is_up()).count() {
             0 => RouterState::Down,
             up if up == watched().count() => RouterState::BothUp,
@@ -227,7 +230,7 @@ impl RouterView {
         if state == RouterState::Silent {
             return Some(self.heard_at);
         }
-        self.links.iter().filter_map(|link| self.date(link.changed.as_ref()?.stamp.moment)).max()
+        self.links.iter().filter_map(|link| self.date(link.changed.as_ref()?.stamp.moment())).max()
     }
 
     /// When a moment of this router's clocks was.
@@ -278,11 +281,20 @@ impl RouterView {
         self.links.binary_search_by(|link| (*link.name).cmp(name)).ok().map(|at| &self.links[at])
     }
 
+    /// Gives back room that it does not need: who reads a list does not know its length before.
+    pub(super) fn shrink(&mut self) {
+        self.epochs.shrink();
+        self.boots.shrink();
+        self.links.shrink_to_fit();
+        self.links.iter_mut().for_each(LinkView::shrink);
+    }
+
     fn link_mut(&mut self, name: &str) -> Option<&mut LinkView> {
         match self.links.binary_search_by(|link| (*link.name).cmp(name)) {
             Ok(at) => Some(&mut self.links[at]),
             Err(_) if self.links.len() == Self::LINKS_MAX => None,
             Err(at) => {
+                self.links.reserve_exact(1);
                 self.links.insert(at, LinkView::new(name));
                 Some(&mut self.links[at])
             }

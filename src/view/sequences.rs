@@ -16,8 +16,9 @@ pub struct Sequences {
 }
 
 impl Sequences {
-    /// Ranges remembered.
-    pub const RANGES_MAX: usize = 64;
+    /// Ranges remembered. Status events and samples come by two topics: a fold that catches up reads a batch of a thousand of
+    /// the one before those of the other in between, and each may be a range of its own until then.
+    pub const RANGES_MAX: usize = 1_024;
 
     /// Notes `sequence`; false when it was there before.
     pub fn insert(&mut self, sequence: u64) -> bool {
@@ -37,6 +38,10 @@ impl Sequences {
             (true, false) => self.ranges[at - 1].1 = sequence,
             (false, true) => self.ranges[at].0 = sequence,
             (false, false) => {
+                if self.ranges.is_empty() {
+                    // Most routers never need more.
+                    self.ranges.reserve_exact(1);
+                }
                 self.ranges.insert(at, (sequence, sequence));
                 if self.ranges.len() > Self::RANGES_MAX {
                     self.ranges[0].1 = self.ranges.remove(1).1;
@@ -78,6 +83,18 @@ impl Order {
     fn new(rank: u16, sequence: Sequence) -> Self {
         let sequence = sequence.0.min((1 << Self::SEQUENCE_BITS) - 1);
         Self(u64::from(rank) << Self::SEQUENCE_BITS | sequence)
+    }
+}
+
+impl From<u64> for Order {
+    fn from(number: u64) -> Self {
+        Self(number)
+    }
+}
+
+impl From<Order> for u64 {
+    fn from(order: Order) -> Self {
+        order.0
     }
 }
 
@@ -151,6 +168,12 @@ impl Epochs {
 
     /// Takes in an epoch not seen before. One that can be shown to be older than the newest (same boot,
     /// smaller uptime) is counted, and never overrides what a later one said.
+    /// Gives back room that it does not need.
+    pub(super) fn shrink(&mut self) {
+        self.kept.shrink_to_fit();
+        self.kept.iter_mut().for_each(|known| known.sequences.ranges.shrink_to_fit());
+    }
+
     fn begin(&mut self, epoch: Epoch, boot: u32, uptime_ms: u64) -> usize {
         let newest = self.kept.iter().max_by_key(|known| known.rank);
         let is_older = newest.is_some_and(|newest| newest.boot == boot && uptime_ms < newest.uptime_ms);
@@ -161,6 +184,7 @@ impl Epochs {
             self.forgotten_received = self.forgotten_received.saturating_add(oldest.received());
             self.forgotten_expected = self.forgotten_expected.saturating_add(oldest.expected());
         }
+        self.kept.reserve_exact(1);
         self.kept.push(EpochView { epoch, rank, boot, uptime_ms, sequences: Sequences::default() });
         self.kept.len() - 1
     }
@@ -190,7 +214,7 @@ mod tests {
         }
 
         #[test]
-        fn stays_bounded_and_never_counts_twice(numbers in prop::collection::vec(any::<u64>(), 0..400)) {
+        fn stays_bounded_and_never_counts_twice(numbers in prop::collection::vec(any::<u64>(), 0..1_500)) {
             let mut sequences = Sequences::default();
             for number in &numbers {
                 sequences.insert(*number);
@@ -202,6 +226,14 @@ mod tests {
             prop_assert_eq!(sequences.received(), received);
             prop_assert!(sequences.ranges.len() <= Sequences::RANGES_MAX);
         }
+    }
+
+    #[test]
+    fn a_batch_of_one_topic_may_come_before_that_of_the_other() {
+        let mut sequences = Sequences::default();
+        let (statuses, samples) = ((1..2_000).step_by(2), (2..=2_000).step_by(2));
+        assert!(statuses.chain(samples).all(|sequence| sequences.insert(sequence)));
+        assert_eq!((sequences.received(), sequences.expected()), (2_000, 2_000));
     }
 
     #[test]

@@ -63,6 +63,7 @@ fn body(kind: u8, choice: u8) -> Body {
             settings: choice.is_multiple_of(2).then(IpSettings::default),
             adopted: None,
             apn: Some("broadband".into()),
+            correlation_id: None,
         }
         .into(),
         3 => LinkFailed {
@@ -78,6 +79,7 @@ fn body(kind: u8, choice: u8) -> Body {
             signal: None,
             cell: None,
             detail: None,
+            correlation_id: None,
         }
         .into(),
         4 => RegistrationChanged {
@@ -243,8 +245,8 @@ proptest! {
         }
         fleet.settle(start());
         let view = fleet.router("a").unwrap();
-        prop_assert!(view.links.iter().all(|link| link.points.len() <= LinkView::POINTS_MAX));
-        for point in view.links.iter().flat_map(|link| &link.points) {
+        prop_assert!(view.links.iter().all(|link| link.points.iter().count() <= Points::KEPT_MAX));
+        for point in view.links.iter().flat_map(|link| link.points.iter()) {
             let _ = view.date(point.2);
         }
     }
@@ -255,7 +257,16 @@ fn shuffle<T>(items: &mut [T], seed: u64) {
 }
 
 fn changed(from: LinkState, to: LinkState) -> Body {
-    LinkChanged { from, to, cause: "test".into(), settings: None, adopted: None, apn: None }.into()
+    LinkChanged {
+        from,
+        to,
+        cause: "test".into(),
+        settings: None,
+        adopted: None,
+        apn: None,
+        correlation_id: None,
+    }
+    .into()
 }
 
 fn with_body(router: &str, sequence: u64, link: &str, body: Body) -> Event {
@@ -375,9 +386,9 @@ fn recent_signal_keeps_the_latest_points_in_order() {
     shuffle(&mut shuffled, 7);
     let fleet = folded(shuffled);
     let link = fleet.router("a").unwrap().link("lte-dev-1").unwrap();
-    let rsrp: Vec<_> = link.points.iter().filter_map(SignalPoint::rsrp_dbm).collect();
+    let rsrp: Vec<_> = link.points.iter().filter_map(|point| point.rsrp_dbm()).collect();
     let expected: Vec<i16> = (8..=12).flat_map(|sequence| [-80 - sequence; 6]).collect();
     assert_eq!(rsrp, expected);
     assert_eq!(link.signal.as_ref().unwrap().value.signal.rsrp_dbm, Some(-92));
-    assert_eq!(link.points.back().unwrap().snr_db(), Some(13.4));
+    assert_eq!(link.points.iter().last().unwrap().snr_db(), Some(13.4));
 }

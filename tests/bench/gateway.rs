@@ -83,29 +83,28 @@ fn batch(number: usize) -> Batch {
         bodies.push((Some(link), traffic(number).into()));
         bodies.push((Some(link), probe().into()));
     }
-    bodies.push((
-        None,
-        AgentSampled { interval_ms: 60_000, memory_bytes: 7_340_032, ..Default::default() }.into(),
-    ));
+    bodies.push((None, agent()));
     let events = bodies.len();
     let texts: Vec<String> = bodies
         .into_iter()
         .enumerate()
-        .map(|(n, (subject, body))| event(number, n as u64 + 1, subject, body, time))
+        .map(|(n, (subject, body))| event(number, n as u64 + 1, subject, body, time).to_json())
+        .map(|json| String::from_utf8(json).expect("JSON is UTF-8"))
         .collect();
     let json = format!("[{}]", texts.join(","));
     let span = Span { epoch: Epoch(7), after: Sequence(0), last: Sequence(events as u64) };
     Batch { packed: zstd::encode_all(json.as_bytes(), 3).expect("memory"), span, events }
 }
 
-fn event(
+/// An event of router `number`.
+pub fn event(
     number: usize,
     sequence: u64,
     subject: Option<&str>,
     body: EventBody,
     time: DateTime<Utc>,
-) -> String {
-    let event = Event {
+) -> Event {
+    Event {
         router: format!("branch-{number:05}").parse().expect("a name"),
         epoch: Epoch(7),
         sequence: Sequence(sequence),
@@ -117,11 +116,16 @@ fn event(
             clock: ClockState::Synced,
         },
         body,
-    };
-    String::from_utf8(event.to_json()).expect("JSON is UTF-8")
+    }
 }
 
-fn signal(seed: usize) -> SignalSampled {
+/// What the agent takes.
+pub fn agent() -> EventBody {
+    AgentSampled { interval_ms: 60_000, memory_bytes: 7_340_032, ..Default::default() }.into()
+}
+
+/// A minute of the signal of one link.
+pub fn signal(seed: usize) -> SignalSampled {
     let samples = SAMPLES / 2;
     let wave = |n: usize| i16::try_from((n * 7 + seed * 13) % 9).expect("below 9");
     let column = |base: i16| (0..samples).map(|n| Some(base + wave(n))).collect::<Vec<_>>();
@@ -142,7 +146,8 @@ fn signal(seed: usize) -> SignalSampled {
     }
 }
 
-fn traffic(seed: usize) -> TrafficSampled {
+/// A minute of the traffic of one link.
+pub fn traffic(seed: usize) -> TrafficSampled {
     let column = |base: u64| vec![base + seed as u64 % 977];
     TrafficSampled {
         offset_ms: vec![60_000],
@@ -154,6 +159,7 @@ fn traffic(seed: usize) -> TrafficSampled {
     }
 }
 
-fn probe() -> ProbeSampled {
+/// A minute of probes.
+pub fn probe() -> ProbeSampled {
     ProbeSampled { target: "192.0.2.1".into(), interval_ms: 60_000, sent: 2, lost: 0, rtt_us: None }
 }

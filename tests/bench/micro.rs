@@ -2,6 +2,8 @@
 
 mod figure;
 #[cfg(feature = "central")]
+mod fold;
+#[cfg(feature = "central")]
 mod gateway;
 mod qmi;
 mod spool;
@@ -10,14 +12,25 @@ mod stream;
 
 use figure::Bench;
 
+type Part = fn(&Bench);
+
 fn main() {
-    let quick = std::env::args().any(|argument| argument == "--quick");
-    let bench = Bench::new(quick);
-    qmi::run(&bench);
-    spool::run(&bench);
-    #[cfg(feature = "central")]
-    {
-        stream::run(&bench);
-        gateway::run(&bench);
+    let asked = |name: &str| std::env::args().any(|argument| argument == name);
+    let bench = Bench::new(asked("--quick"));
+    let parts: &[(&str, Part)] = &[
+        ("qmi", qmi::run),
+        ("spool", spool::run),
+        #[cfg(feature = "central")]
+        ("stream", stream::run),
+        #[cfg(feature = "central")]
+        ("gateway", gateway::run),
+        #[cfg(feature = "central")]
+        ("fold", fold::run),
+    ];
+    let chosen = parts.iter().any(|(name, _)| asked(name));
+    for (name, run) in parts {
+        if !chosen || asked(name) {
+            run(&bench);
+        }
     }
 }

@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, SubsecRound as _, TimeDelta, Utc};
 use tandem::agent::upload::{Deadlines, Meter, Wire, pack};
 use tandem::config::{Secret, Upload};
 use tandem::event::{
-    Body, CellRun, ClockState, ConfigRolledBack, Origin, Radio, RouterName, Sequence, SignalSampled, Span,
-    TrafficSampled,
+    AgentSampled, Body, CellRun, ClockState, ConfigRolledBack, Origin, ProbeSampled, Radio, RoundTrips,
+    RouterName, Sequence, SignalSampled, Span, TrafficSampled,
 };
 use tandem::gateway::{Admission, Gateway, Tls, Tokens, listen, router, serve};
 use tandem::spool::{Appended, Draft, Spool};
@@ -54,8 +54,9 @@ fn spool(bench: &Bench) {
     });
 }
 
-/// Bytes on the wire of one router whose two links give a signal sample each 10 s and a traffic interval each
-/// minute, sent every so many minutes to the real gateway over TLS.
+/// Bytes on the wire of one router whose two links give what they do as delivered: a signal sample each 10 s, a traffic
+/// interval each minute, round trips to two targets each hour, and the agent's own sample each 15 minutes. Sent every so
+/// many minutes to the real gateway over TLS.
 async fn wire(bench: &Bench, minutes: usize) {
     let folder = tempfile::tempdir().expect("a folder");
     let (options, stop) = central(folder.path()).await;
@@ -64,7 +65,7 @@ async fn wire(bench: &Bench, minutes: usize) {
         Wire::new(&options, Deadlines::default(), Arc::clone(&meter)).expect("the options are good");
     let mut spool = Spool::open(&folder.path().join("spool"), name(), 4 << 20).expect("the spool opens");
     let mut links = [("lte-dev-1", RadioNoise::new(7)), ("lte-dev-2", RadioNoise::new(8))];
-    let mut now = Utc::now();
+    let mut now = Utc::now().trunc_subsecs(3);
     let (mut sent, mut received, mut connecting, mut packed) = (0, 0, 0, 0);
     let exchanges = if bench.quick() { 3 } else { 60 };
     for exchange in 0..=exchanges {
@@ -73,8 +74,20 @@ async fn wire(bench: &Bench, minutes: usize) {
             spool.append(stamp(now, Some(link), radio.traffic(minutes)));
         }
         now += TimeDelta::minutes(minutes as i64);
+        let minute = (exchange + 1) * minutes;
+        let is_due = |period: usize| minute / period > (minute - minutes) / period;
+        if is_due(PROBES_MINUTES) {
+            for (link, radio) in &mut links {
+                for target in ["192.0.2.53", "192.0.2.80"] {
+                    spool.append(stamp(now, Some(link), radio.probes(target)));
+                }
+            }
+        }
+        if is_due(AGENT_MINUTES) {
+            spool.append(stamp(now, None, links[0].1.agent()));
+        }
         let batch = spool.read(Sequence(0), 256 * 1024).expect("the spool reads");
-        let last = batch.events.last().expect("four events").sequence;
+        let last = batch.events.last().expect("four events at least").sequence;
         let body = pack(&batch, batch.events.len()).expect("zstd packs");
         let bytes = body.len();
         let span = Span { epoch: batch.epoch, after: batch.after, last };
@@ -144,6 +157,10 @@ fn stamp(time: DateTime<Utc>, subject: Option<&str>, body: impl Into<Body>) -> D
     Draft { time, subject: subject.map(str::to_owned), origin, body: body.into() }
 }
 
+/// As delivered: how long round trips are gathered, and how often the agent tells of itself.
+const PROBES_MINUTES: usize = 60;
+const AGENT_MINUTES: usize = 15;
+
 /// Signal that wanders like that of a router that stands still, and traffic like an office's.
 struct RadioNoise {
     random: fastrand::Rng,
@@ -194,5 +211,33 @@ impl RadioNoise {
             sampled.tx_packets.push(tx / 200 + 1);
         }
         sampled
+    }
+
+    /// An hour of heartbeats.
+    fn probes(&mut self, target: &str) -> ProbeSampled {
+        let mut round_trips = RoundTrips::default();
+        for _ in 0..60 {
+            round_trips.record((45_000.0 * self.noise(0.2).exp()) as u64);
+        }
+        ProbeSampled {
+            target: target.into(),
+            interval_ms: PROBES_MINUTES as u32 * 60_000,
+            sent: 61,
+            lost: 1,
+            rtt_us: Some(round_trips.to_base64()),
+        }
+    }
+
+    fn agent(&mut self) -> AgentSampled {
+        AgentSampled {
+            interval_ms: AGENT_MINUTES as u32 * 60_000,
+            memory_bytes: 8_000_000 + self.random.u64(0..100) * 4096,
+            cpu_ms: self.random.u64(500..900),
+            spool_events: self.random.u64(0..12),
+            spool_bytes: self.random.u64(100..130) * 4096,
+            upload_lag_ms: self.random.u64(0..900_000),
+            sent_bytes: self.random.u64(2_000..4_000),
+            received_bytes: self.random.u64(400..800),
+        }
     }
 }

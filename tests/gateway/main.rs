@@ -4,6 +4,8 @@
 mod events;
 mod memory;
 mod overload;
+mod patience;
+mod program;
 mod property;
 mod tls;
 

@@ -27,6 +27,10 @@ impl Gated {
 }
 
 impl Stream for Gated {
+    fn partitions(&self, topic: StreamTopic) -> u32 {
+        self.inner.partitions(topic)
+    }
+
     fn append(&self, records: Vec<Record>) -> StreamAnswer<'_, ()> {
         Box::pin(async move {
             self.appends.fetch_add(1, Ordering::SeqCst);

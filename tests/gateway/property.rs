@@ -81,3 +81,33 @@ proptest! {
         });
     }
 }
+
+/// A batch with a few damages that follow from the seed.
+fn damaged(seed: u64) -> Vec<u8> {
+    let mut random = fastrand::Rng::with_seed(seed);
+    let mut bytes = batch(&(1..=3).map(|sequence| event(1, sequence)).collect::<Vec<_>>()).into_bytes();
+    for _ in 0..random.usize(1..=6) {
+        let at = random.usize(..bytes.len());
+        let length = random.usize(..=12).min(bytes.len() - at);
+        match random.u8(..4) {
+            0 => bytes[at] = random.u8(..),
+            1 => drop(bytes.drain(at..at + length)),
+            2 => drop(bytes.splice(at..at, bytes[at..at + length].to_vec())),
+            _ => drop(bytes.splice(at..at + length, *b"},{\"sequence\":")),
+        }
+    }
+    bytes
+}
+
+#[tokio::test]
+async fn damaged_batches_are_answered_and_the_good_batch_after_them_is_taken() {
+    let bench = Bench::open().await;
+    for seed in 0..500 {
+        let body = damaged(seed);
+        let answer = bench.send(post(&body).body(Body::from(body)).unwrap()).await;
+        let code = answer.status.as_u16();
+        assert!(code == 200 || (400..500).contains(&code), "seed {seed} is answered with {code}");
+    }
+    let good = bench.post(&(1..=EVENTS).map(|sequence| event(2, sequence)).collect::<Vec<_>>()).await;
+    assert_eq!(good.acknowledged(), EVENTS);
+}

@@ -14,9 +14,9 @@ use tokio::sync::oneshot;
 use super::events::status;
 use super::*;
 
-type Authority = CertifiedIssuer<'static, KeyPair>;
+pub type Authority = CertifiedIssuer<'static, KeyPair>;
 
-fn authority(name: &str) -> Authority {
+pub fn authority(name: &str) -> Authority {
     let mut params = CertificateParams::new(Vec::new()).unwrap();
     params.distinguished_name.push(DnType::CommonName, name);
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -48,7 +48,7 @@ struct Served {
     task: tokio::task::JoinHandle<std::io::Result<()>>,
 }
 
-fn files(folder: &Path, servers: &Authority, clients: &Authority) -> Tls {
+pub fn files(folder: &Path, servers: &Authority, clients: &Authority) -> Tls {
     let mut params = CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
     params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
     let (certificate, key) = signed(params, servers);
@@ -212,7 +212,7 @@ async fn a_renewed_certificate_is_taken_and_a_broken_one_is_not() {
         std::fs::File::options().write(true).open(path).unwrap().set_modified(time).unwrap();
     };
     let bench = Bench::open().await;
-    let fresh = tokio::spawn(gateway::keep_fresh(bench.gateway, Some((tls.clone(), config.clone()))));
+    let fresh = tokio::spawn(gateway::keep_fresh(Some(bench.gateway), Some((tls.clone(), config.clone()))));
     let look = || tokio::time::sleep(std::time::Duration::from_secs(16));
     look().await;
     let before = config.get_inner();

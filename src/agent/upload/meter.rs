@@ -29,6 +29,13 @@ impl Meter {
         (self.sent_bytes.swap(0, Ordering::Relaxed), self.received_bytes.swap(0, Ordering::Relaxed))
     }
 
+    /// Counts what another told of its connections.
+    #[cfg(feature = "kafka")]
+    pub(super) fn add(&self, sent: u64, received: u64) {
+        self.passed(&self.sent_bytes, &self.received_bytes, usize::try_from(sent).unwrap_or(usize::MAX));
+        self.passed(&self.received_bytes, &self.sent_bytes, usize::try_from(received).unwrap_or(usize::MAX));
+    }
+
     pub(super) fn connected(&self) {
         self.sent_bytes.fetch_add(CONNECTION_BYTES, Ordering::Relaxed);
         self.received_bytes.fetch_add(CONNECTION_BYTES, Ordering::Relaxed);

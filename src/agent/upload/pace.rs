@@ -3,7 +3,7 @@
 //! Pure: time and chance are arguments.
 //!
 //! ```text
-//! status event ──▶ 200 ms of company ──▶ send ──▶ stored ──▶ more? at once : samples wait their interval
+//! status event ──▶ 200 ms of company ──▶ send ──▶ stored ──▶ more? at once : samples wait for the next beat
 //!                                         │
 //!                                         ├─▶ busy, broken, silent ──▶ 1, 2, 4 … 300 s, or as Retry-After says
 //!                                         ├─▶ too large            ──▶ half of it, at once
@@ -15,6 +15,10 @@ use std::time::{Duration, Instant};
 
 /// What a status event waits for the ones that come with it.
 const COMPANY: Duration = Duration::from_millis(200);
+/// So long after a beat all samples are in the spool.
+const GATHERED: Duration = Duration::from_secs(1);
+/// And so much longer some routers wait, for those that were switched on together.
+const SPREAD: Duration = Duration::from_secs(20);
 /// First and longest wait after a failure.
 const BACKOFF: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(300));
 /// Longest wait that central may ask for.
@@ -59,6 +63,8 @@ pub enum Verdict {
 #[derive(Clone, Debug)]
 pub struct Pace {
     interval: Duration,
+    /// A moment at which samples are handed over, as they are a whole number of intervals before and after it.
+    beat: Instant,
     samples_at: Instant,
     status_at: Option<Instant>,
     /// No attempt before; the flag says that central asked for it.
@@ -74,11 +80,13 @@ impl Pace {
     /// Most events of one batch.
     pub const EVENTS_MAX: usize = 512;
 
-    /// Samples wait `interval` for company; what is in the spool already goes at once.
+    /// Samples come into the spool each `interval`, of which one ended at `beat`; what is there already goes at
+    /// once.
     #[must_use]
-    pub fn new(interval: Duration, now: Instant) -> Self {
+    pub fn new(interval: Duration, beat: Instant, now: Instant) -> Self {
         Self {
             interval,
+            beat,
             samples_at: now,
             status_at: None,
             not_before: None,
@@ -161,7 +169,10 @@ impl Pace {
     fn rest(&mut self, now: Instant, chance: f64) {
         self.status_at = None;
         self.not_before = None;
-        self.samples_at = now + self.interval.mul_f64(0.95 + 0.1 * chance);
+        let interval_ns = self.interval.as_nanos().max(1);
+        let beats_ns = (now.saturating_duration_since(self.beat).as_nanos() / interval_ns + 1) * interval_ns;
+        let next_beat = self.beat + Duration::from_nanos(u64::try_from(beats_ns).unwrap_or(u64::MAX));
+        self.samples_at = next_beat + GATHERED + SPREAD.min(self.interval / 10).mul_f64(chance);
     }
 
     fn retry(&mut self, now: Instant, wait: Duration, asked: bool) {
@@ -187,22 +198,26 @@ mod tests {
 
     fn pace() -> (Pace, Instant) {
         let now = Instant::now();
-        let mut pace = Pace::new(MINUTE, now);
+        let mut pace = Pace::new(MINUTE, now - MINUTE / 4, now);
         assert_eq!(pace.next(), now, "what is in the spool at start goes at once");
         pace.ended(Outcome::Nothing, now, 0.5);
         (pace, now)
     }
 
     #[test]
-    fn samples_wait_their_interval_and_a_status_event_only_for_company() {
+    fn samples_wait_for_the_beat_and_a_status_event_only_for_company() {
         let (mut pace, now) = pace();
-        assert_eq!(pace.next(), now + MINUTE);
+        let beat = now - MINUTE / 4;
+        let after = GATHERED + MINUTE / 20;
+        assert_eq!(pace.next(), beat + MINUTE + after);
         pace.status_written(now + MINUTE / 2);
         assert_eq!(pace.next(), now + MINUTE / 2 + COMPANY);
         pace.status_written(now + MINUTE / 2 + COMPANY / 2);
         assert_eq!(pace.next(), now + MINUTE / 2 + COMPANY, "more of them do not put it off");
-        pace.ended(Outcome::Stored { more: false }, now + MINUTE, 0.5);
-        assert_eq!(pace.next(), now + 2 * MINUTE);
+        pace.ended(Outcome::Stored { more: false }, now + MINUTE / 2 + COMPANY, 0.5);
+        assert_eq!(pace.next(), beat + MINUTE + after, "nor do they put off the samples");
+        pace.ended(Outcome::Stored { more: false }, beat + MINUTE + after, 0.5);
+        assert_eq!(pace.next(), beat + 2 * MINUTE + after);
         pace.ended(Outcome::Stored { more: true }, now + 2 * MINUTE, 0.5);
         assert_eq!(pace.next(), now + 2 * MINUTE);
     }

@@ -1,4 +1,5 @@
 use super::*;
+use crate::stream::{DEAD_LETTER_BYTES, LENGTH, REASON, ROUTER};
 
 const EPOCH: &str = "00c0ffee00c0ffee";
 

@@ -1,5 +1,6 @@
 //! The way down: failures, waits, holds, recovery, and what is remembered of them.
 
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use crate::event::{
@@ -31,6 +32,7 @@ pub(super) enum Hold {
 #[derive(Debug)]
 pub(super) struct Asked {
     pub rung: Rung,
+    pub forced: bool,
     pub until: Instant,
 }
 
@@ -45,10 +47,16 @@ impl Machine {
         let asked = self.families();
         let classes: Vec<_> =
             failures.iter().map(|(family, cause)| self.class_of(*family, cause, &asked)).collect();
-        let decisive = classes.iter().position(|class| *class != FailureClass::FamilyLimits).unwrap_or(0);
+        let mut waits = BTreeMap::new();
+        for class in &classes {
+            waits.entry(*class).or_insert_with(|| self.retry.after_failure(*class));
+        }
+        // The one that asks for the longest wait decides; none at all is for ever.
+        let longest = |at: &usize| waits[&classes[*at]].unwrap_or(Duration::MAX);
+        let decisive = (0..classes.len()).rev().max_by_key(longest).unwrap_or(0);
         let (class, cause) = (classes[decisive], &failures[decisive].1);
         self.attempt = self.attempt.saturating_add(1);
-        let wait = self.retry.after_failure(class);
+        let wait = waits[&class];
         self.pending_rung = self.ladder.strike(cause, class);
         self.let_go(class);
         self.hold_carrier(cause, class, wait, now);
@@ -152,6 +160,7 @@ impl Machine {
             signal: self.signal.clone(),
             cell: self.cell.clone(),
             detail: cause.detail.clone(),
+            correlation_id: None,
         });
     }
 
@@ -201,6 +210,8 @@ impl Machine {
 
     pub(super) fn wait_over(&mut self, now: Instant) {
         match self.pending_rung.take() {
+            // A reset makes a throttled modem worse.
+            Some(_) if self.throttled(now) => self.go_on("retry", now),
             Some(rung) if self.ladder.has_budget(now) => self.ask(rung, false, now),
             Some(rung) => {
                 self.report_recovery(rung, RecoveryResult::Refused, Some("budget used up".into()), now);
@@ -233,11 +244,12 @@ impl Machine {
         if self.recovering() {
             return;
         }
-        self.hold = None;
+        self.abort();
+        self.drop_holds();
         self.pending_rung = None;
         self.asked = None;
-        self.missing = None;
         self.pin_tried = false;
+        self.remember(now);
         if self.state == State::Stopped {
             self.start_over_with_card("retry now", now);
         } else {
@@ -245,11 +257,37 @@ impl Machine {
         }
     }
 
+    /// The carrier may be dialled again, whatever an earlier failure asked for.
+    fn drop_holds(&mut self) {
+        self.hold = None;
+        self.missing = None;
+        if let Some(memory) = &mut self.remembered {
+            memory.hold = None;
+            memory.missing = None;
+        }
+    }
+
+    fn throttled(&self, now: Instant) -> bool {
+        let remembered = self.remembered.as_ref().and_then(|memory| self.recalled_hold(memory));
+        [self.hold, remembered]
+            .into_iter()
+            .flatten()
+            .any(|hold| matches!(hold, Hold::Until(until, FailureClass::Throttled) if until > now))
+    }
+
+    fn recalled_hold(&self, memory: &Memory) -> Option<Hold> {
+        Some(match memory.hold? {
+            memory::Hold::Wait { left_ms, class } => {
+                Hold::Until(self.created + Duration::from_millis(left_ms), class)
+            }
+            memory::Hold::Operator => Hold::Operator,
+        })
+    }
+
     pub(super) fn reset_now(&mut self, rung: Rung, forced: bool, now: Instant) {
-        let throttled = matches!(self.hold, Some(Hold::Until(until, FailureClass::Throttled)) if until > now);
         if self.recovering() || self.asked.is_some() {
             self.report_recovery(rung, RecoveryResult::Refused, Some("already in recovery".into()), now);
-        } else if throttled && !forced {
+        } else if self.throttled(now) && !forced {
             self.report_recovery(rung, RecoveryResult::Refused, Some("the modem is throttling".into()), now);
         } else {
             self.ask(rung, forced, now);
@@ -270,13 +308,19 @@ impl Machine {
             return;
         }
         if old.profile.apn_name != new.profile.apn_name || old.families != new.families {
-            self.forget(now);
+            self.forget();
         }
-        self.hold = None;
-        self.missing = None;
+        self.drop_holds();
         self.pin_tried = false;
         self.prepared = false;
+        self.remember(now);
+        // A port is opened for the families that are configured.
+        if old.families != self.config.families && !self.recovering() {
+            self.abort();
+            self.close();
+        }
         match self.state {
+            State::Opening if self.flight.is_none() => self.open("configuration changed", now),
             State::Absent | State::Opening => {}
             State::Waiting if self.recovering() => {}
             State::Sim
@@ -295,16 +339,27 @@ impl Machine {
     // ---- recovery ----
 
     pub(super) fn recovering(&self) -> bool {
-        self.flight.as_ref().is_some_and(|flight| matches!(flight.operation, Operation::Recover(_)))
+        self.rung_in_flight().is_some()
+    }
+
+    pub(super) fn rung_in_flight(&self) -> Option<Rung> {
+        match self.flight.as_ref()?.operation {
+            Operation::Recover(rung) => Some(rung),
+            _ => None,
+        }
     }
 
     fn ask(&mut self, rung: Rung, forced: bool, now: Instant) {
-        self.asked = Some(Asked { rung, until: now + ASK_PATIENCE });
+        self.asked = Some(Asked { rung, forced, until: now + ASK_PATIENCE });
         self.until = self.until.filter(|_| self.state != State::Waiting);
         self.out.push_back(Output::AskRecovery { rung, forced });
     }
 
     pub(super) fn recovery_granted(&mut self, now: Instant) {
+        if self.throttled(now) && !self.asked.as_ref().is_some_and(|asked| asked.forced) {
+            self.out.push_back(Output::RecoveryOver);
+            return self.recovery_refused("the modem is throttling".into(), now);
+        }
         let Some(asked) = self.asked.take() else {
             return self.out.push_back(Output::RecoveryOver);
         };
@@ -327,7 +382,7 @@ impl Machine {
     pub(super) fn recovery_refused(&mut self, cause: String, now: Instant) {
         let Some(asked) = self.asked.take() else { return };
         self.report_recovery(asked.rung, RecoveryResult::Refused, Some(cause), now);
-        if self.state == State::Waiting && self.until.is_none() && !self.recovering() {
+        if self.state == State::Waiting && self.until.is_none() && self.flight.is_none() {
             self.go_on("retry", now);
         }
     }
@@ -340,8 +395,7 @@ impl Machine {
 
     pub(super) fn recovered(&mut self, rung: Rung, result: Result<(), String>, now: Instant) {
         let done = result.is_ok();
-        let outcome = if done { RecoveryResult::Done } else { RecoveryResult::Failed };
-        self.report_recovery(rung, outcome, result.err(), now);
+        self.report_rung(rung, result, now);
         if rung == Rung::Redial && done {
             self.tidy = None;
         }
@@ -361,9 +415,21 @@ impl Machine {
         }
     }
 
+    pub(super) fn report_rung(&mut self, rung: Rung, result: Result<(), String>, now: Instant) {
+        let outcome = if result.is_ok() { RecoveryResult::Done } else { RecoveryResult::Failed };
+        self.report_recovery(rung, outcome, result.err(), now);
+    }
+
     fn report_recovery(&mut self, rung: Rung, result: RecoveryResult, cause: Option<String>, now: Instant) {
         let (budget_left_hour, budget_left_day) = self.ladder.budget_left(now);
-        self.report(RecoveryPerformed { rung, result, cause, budget_left_hour, budget_left_day });
+        self.report(RecoveryPerformed {
+            rung,
+            result,
+            cause,
+            budget_left_hour,
+            budget_left_day,
+            correlation_id: None,
+        });
     }
 
     // ---- memory ----
@@ -372,8 +438,11 @@ impl Machine {
     pub(super) fn settled(&mut self, now: Instant) {
         self.attempt = 0;
         self.hold = None;
-        self.retry.start_over();
         self.ladder.outage_over();
+        // A family that is still refused keeps its pace.
+        if self.missing.as_ref().is_none_or(|missing| missing.at.is_none()) {
+            self.retry.start_over();
+        }
         if self.missing.is_none() {
             self.failure = None;
             self.passing = None;
@@ -388,9 +457,14 @@ impl Machine {
             self.iccid.clone_from(&iccid);
         }
         let Some(memory) = self.remembered.take() else { return };
+        // A card that does not tell its number is taken for the one before until it does.
+        let iccid = iccid.or_else(|| memory.iccid.clone());
         if !memory.belongs_to(iccid.as_deref(), &self.config.profile.apn_name) {
+            self.ladder.outage_over();
             return self.remember(now);
         }
+        self.iccid = iccid;
+        self.hold = self.recalled_hold(&memory);
         self.attempt = memory.attempt;
         self.failure = memory.failure;
         self.passing = memory.passing;
@@ -401,18 +475,10 @@ impl Machine {
             attempt: missing.attempt,
             at: missing.left_ms.map(|left_ms| self.created + Duration::from_millis(left_ms)),
         });
-        let ages = self.ladder.climbed_ms_ago(now);
-        self.ladder.restore(memory.climbed, &ages, now);
-        self.hold = memory.hold.map(|hold| match hold {
-            memory::Hold::Wait { left_ms, class } => {
-                Hold::Until(self.created + Duration::from_millis(left_ms), class)
-            }
-            memory::Hold::Operator => Hold::Operator,
-        });
     }
 
     /// Another SIM or another APN: nothing of before counts, but the budget of the ladder.
-    pub(super) fn forget(&mut self, now: Instant) {
+    pub(super) fn forget(&mut self) {
         self.remembered = None;
         self.attempt = 0;
         self.failure = None;
@@ -422,7 +488,6 @@ impl Machine {
         self.permitted_family = None;
         self.retry.start_over();
         self.ladder.outage_over();
-        self.remember(now);
     }
 
     pub(super) fn remember(&mut self, now: Instant) {
@@ -431,7 +496,7 @@ impl Machine {
             // Not taken up yet, for the card is not known: it must not be lost.
             Some(memory) => {
                 let memory = memory.clone().aged(now.saturating_duration_since(self.created));
-                Memory { climbed_ms_ago, ..memory }
+                Memory { climbed: self.ladder.climbed().to_vec(), climbed_ms_ago, ..memory }
             }
             None => self.memory(climbed_ms_ago, now),
         };
@@ -465,7 +530,7 @@ impl Machine {
     }
 }
 
-fn rung_name(rung: Rung) -> &'static str {
+pub(super) fn rung_name(rung: Rung) -> &'static str {
     match rung {
         Rung::Redial => "redial",
         Rung::RadioCycle => "radio off and on",

@@ -35,7 +35,7 @@ use super::failure::{Cause, PortFault};
 use super::ladder::Ladder;
 use super::memory::{FailureContext, Memory};
 use super::retry::Retry;
-use super::words::{Identity, Input, LinkConfig, Operation, Output};
+use super::words::{Identity, Input, LinkConfig, Operation, Output, Path};
 
 pub use session::{SETTINGS_FLOOR, SETTINGS_PERIOD};
 pub use steps::PIN_RETRIES_LEAST;
@@ -45,6 +45,9 @@ pub use steps::PIN_RETRIES_LEAST;
 pub struct Machine {
     config: LinkConfig,
     state: State,
+    /// Waits for nothing but the end of standby.
+    rests: bool,
+    cause: String,
     out: VecDeque<Output>,
     flight: Option<Flight>,
     /// Deadline of the state itself: patience with SIM and registration, end of suspicion, end of a wait.
@@ -64,7 +67,8 @@ pub struct Machine {
 
     // the session
     session: Option<session::Up>,
-    applied: Option<IpSettings>,
+    path: Path,
+    standby: bool,
     missing: Option<session::Missing>,
     tidy: Option<steps::Tidy>,
     suspicion: session::Suspicion,
@@ -127,12 +131,14 @@ impl Machine {
     pub fn new(config: LinkConfig, memory: Option<Memory>, seed: u64, now: Instant) -> Self {
         let mut ladder = Ladder::new(config.recovery.clone());
         if let Some(memory) = &memory {
-            ladder.restore(Vec::new(), &memory.climbed_ms_ago, now);
+            ladder.restore(memory.climbed.clone(), &memory.climbed_ms_ago, now);
         }
         Self {
             retry: Retry::new(config.retry.clone(), seed),
             config,
             state: State::Absent,
+            rests: false,
+            cause: "looking for the modem".into(),
             out: VecDeque::new(),
             flight: None,
             until: None,
@@ -147,7 +153,8 @@ impl Machine {
             signal: None,
             cell: None,
             session: None,
-            applied: None,
+            path: Path::Unknown,
+            standby: false,
             missing: None,
             tidy: None,
             suspicion: session::Suspicion::default(),
@@ -213,6 +220,7 @@ impl Machine {
             (S::Connected | S::Suspect, I::Connected(results)) => self.missing_dialled(results, now),
             (S::Connected | S::Suspect, I::SettingsRead(result)) => self.settings_read(result, now),
             (S::Waiting, I::Recovered(result)) => self.rung_climbed(result, now),
+            (S::Waiting, I::Disconnected(result)) => self.hung_up(result, now),
             (
                 S::Absent
                 | S::Sim
@@ -247,6 +255,10 @@ impl Machine {
                 I::Prepared(_) | I::RegisterAsked(_),
             )
             | (
+                S::Absent | S::Opening | S::Sim | S::Registering | S::Connected | S::Suspect | S::Stopped,
+                I::Disconnected(_),
+            )
+            | (
                 S::Absent
                 | S::Opening
                 | S::Sim
@@ -255,7 +267,7 @@ impl Machine {
                 | S::Suspect
                 | S::Waiting
                 | S::Stopped,
-                I::Disconnected(_) | I::CleanedUp(_),
+                I::CleanedUp(_),
             )
             | (
                 S::Absent | S::Opening | S::Sim | S::Registering | S::Waiting | S::Stopped,
@@ -338,18 +350,28 @@ impl Machine {
 
             // the control port
             (S::Absent, I::ChannelFault(_)) => {}
-            (S::Waiting | S::Stopped, I::ChannelFault(_)) => self.channel_lost_at_rest(now),
+            (S::Waiting | S::Stopped, I::ChannelFault(cause)) => self.channel_lost_at_rest(cause, now),
             (
                 S::Opening | S::Sim | S::Registering | S::Connecting | S::Connected | S::Suspect,
                 I::ChannelFault(cause),
             ) => self.fail(cause, now),
 
             // operators and the rest of the agent
-            (S::Waiting | S::Stopped, I::RetryNow) => self.retry_now(now),
             (
-                S::Absent | S::Opening | S::Sim | S::Registering | S::Connecting | S::Connected | S::Suspect,
-                I::RetryNow,
-            ) => {}
+                S::Absent
+                | S::Opening
+                | S::Sim
+                | S::Registering
+                | S::Connecting
+                | S::Connected
+                | S::Suspect
+                | S::Waiting
+                | S::Stopped,
+                I::Standby(standby),
+            ) => self.set_standby(standby, now),
+            (S::Waiting | S::Stopped, I::RetryNow) => self.retry_now(now),
+            (S::Connected | S::Suspect, I::RetryNow) => self.retry_missing_now(now),
+            (S::Absent | S::Opening | S::Sim | S::Registering | S::Connecting, I::RetryNow) => {}
             (S::Absent, I::ResetNow { .. }) => {}
             (
                 S::Opening
@@ -441,7 +463,13 @@ impl Machine {
     /// State of the link.
     #[must_use]
     pub fn state(&self) -> LinkState {
-        self.state.into()
+        if self.rests { LinkState::Standby } else { self.state.into() }
+    }
+
+    /// What brought it into that state, in a few words.
+    #[must_use]
+    pub fn cause(&self) -> &str {
+        &self.cause
     }
 
     /// The last failure that does not pass by itself.
@@ -475,6 +503,12 @@ impl Machine {
     #[must_use]
     pub fn settings(&self) -> Option<&IpSettings> {
         self.session.as_ref().and_then(|up| up.settings.as_ref())
+    }
+
+    /// What may be on the network interface. Outlives the session where only the control port is lost.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
     }
 
     /// Whether the session was taken over.
@@ -512,19 +546,35 @@ impl Machine {
     fn enter(&mut self, state: State, cause: impl Into<String>) {
         self.until = None;
         self.sim_look_again = None;
-        if state == self.state {
+        if state == self.state && !self.rests {
             return;
         }
-        let from = self.state.into();
+        let from = self.state();
+        self.rests = false;
+        self.moved(from, state, cause);
+    }
+
+    /// Waits, registered, until standby is over.
+    fn rest(&mut self) {
+        self.until = None;
+        let from = self.state();
+        if !std::mem::replace(&mut self.rests, true) {
+            self.moved(from, State::Waiting, "another uplink does the work");
+        }
+    }
+
+    fn moved(&mut self, from: LinkState, state: State, cause: impl Into<String>) {
         self.state = state;
+        self.cause = cause.into();
         let connected = state == State::Connected && from == LinkState::Connecting;
         self.report(LinkChanged {
             from,
-            to: state.into(),
-            cause: cause.into(),
+            to: self.state(),
+            cause: self.cause.clone(),
             settings: self.settings().filter(|_| connected).cloned(),
             adopted: connected.then(|| self.adopted()),
             apn: connected.then(|| self.config.profile.apn_name.clone()),
+            correlation_id: None,
         });
     }
 
@@ -558,9 +608,11 @@ impl Machine {
         self.prepared = false;
     }
 
+    /// Nothing may be on the interface any more, whoever put it there.
     fn withdraw(&mut self) {
         self.session = None;
-        if self.applied.take().is_some() {
+        if self.path != Path::Down {
+            self.path = Path::Down;
             self.out.push_back(Output::Withdraw);
         }
     }

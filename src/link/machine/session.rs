@@ -28,7 +28,8 @@ pub(super) struct Up {
     pub adopted: bool,
     /// `None` until they were read.
     pub settings: Option<IpSettings>,
-    pub read_at: Instant,
+    /// When they were last read again, which may cost the modem something each time.
+    pub reread_at: Option<Instant>,
     pub refresh_at: Instant,
     pub settle_at: Option<Instant>,
 }
@@ -66,8 +67,12 @@ impl Machine {
             return self.dial_failed(failures, now);
         }
         let refresh_at = now + SETTINGS_PERIOD;
-        let up = Up { families, adopted, settings: None, read_at: now, refresh_at, settle_at: None };
+        let up = Up { families, adopted, settings: None, reread_at: None, refresh_at, settle_at: None };
         self.session = Some(up);
+        let is_up = |family| self.session.as_ref().is_some_and(|up| up.families.contains(&family));
+        if self.missing.as_ref().is_some_and(|missing| is_up(missing.family)) {
+            self.missing = None;
+        }
         for (family, cause) in failures {
             self.family_failed(family, &cause, now);
         }
@@ -96,7 +101,6 @@ impl Machine {
             return self.fail(Cause::protocol(15, "OutOfCall").with_detail("session without address"), now);
         }
         up.settings = Some(settings.clone());
-        up.read_at = now;
         up.refresh_at = up.refresh_at.max(now + SETTINGS_FLOOR);
         up.settle_at = Some(now + SETTLE);
         let cause = if up.adopted { "session adopted" } else { "session up" };
@@ -129,6 +133,14 @@ impl Machine {
         }
     }
 
+    /// An operator wants the family that is missing tried now.
+    pub(super) fn retry_missing_now(&mut self, now: Instant) {
+        if let Some(missing) = &mut self.missing {
+            missing.at = Some(now);
+            self.upkeep(now);
+        }
+    }
+
     pub(super) fn missing_dialled(&mut self, results: Vec<Dialled>, now: Instant) {
         self.landed();
         if results.is_empty() {
@@ -150,10 +162,11 @@ impl Machine {
         self.upkeep(now);
     }
 
-    /// The network says that settings changed; read soon, but not too often.
+    /// The network says that settings changed: read at once, for the old address carries nothing, but not too often.
     pub(super) fn settings_changed(&mut self, now: Instant) {
         if let Some(up) = &mut self.session {
-            up.refresh_at = up.refresh_at.min(now.max(up.read_at + SETTINGS_FLOOR));
+            let earliest = up.reread_at.map_or(now, |at| now.max(at + SETTINGS_FLOOR));
+            up.refresh_at = up.refresh_at.min(earliest);
         }
         if matches!(self.state, State::Connected | State::Suspect) {
             self.upkeep(now);
@@ -163,7 +176,7 @@ impl Machine {
     pub(super) fn settings_read(&mut self, result: Result<IpSettings, Cause>, now: Instant) {
         self.landed();
         let Some(up) = &mut self.session else { return };
-        up.read_at = now;
+        up.reread_at = Some(now);
         up.refresh_at = up.refresh_at.max(now + SETTINGS_FLOOR);
         match result {
             Ok(settings) if settings.ipv4.is_none() && settings.ipv6.is_none() => {
@@ -194,6 +207,7 @@ impl Machine {
             settings: Some(settings),
             adopted: None,
             apn: None,
+            correlation_id: None,
         });
     }
 

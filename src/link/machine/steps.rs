@@ -2,10 +2,12 @@
 
 use std::time::{Duration, Instant};
 
-use crate::event::{CardState, FailureClass, IpFamily, RegistrationChanged, RegistrationState, SimChanged};
+use crate::event::{
+    CardState, FailureClass, IpFamily, RegistrationChanged, RegistrationState, Rung, SimChanged,
+};
 
 use super::super::failure::{Cause, PortFault, SimFault};
-use super::super::words::{Identity, Operation, Output};
+use super::super::words::{Identity, Operation, Output, Path};
 use super::{Machine, State};
 
 /// Fewer tries left than this, and the PIN is not given.
@@ -33,6 +35,11 @@ impl Machine {
     }
 
     pub(super) fn vanish(&mut self, now: Instant) {
+        if let Some(rung) = self.rung_in_flight() {
+            // A modem that resets goes off the bus before it can answer.
+            let result = if rung > Rung::RadioCycle { Ok(()) } else { Err("the modem vanished".into()) };
+            self.report_rung(rung, result, now);
+        }
         self.abort();
         self.close();
         self.withdraw();
@@ -111,7 +118,8 @@ impl Machine {
         if swapped {
             self.pin_tried = false;
             self.iccid.clone_from(&status.iccid);
-            self.forget(now);
+            self.forget();
+            self.remember(now);
         }
         if self.sim.as_ref() != Some(&status) {
             self.sim = Some(status.clone());
@@ -271,8 +279,55 @@ impl Machine {
             self.until = Some(now + REGISTRATION_PATIENCE);
             return self.operate(Operation::Register, now);
         }
+        if self.standby {
+            self.withdraw();
+            return self.rest();
+        }
         self.enter(State::Connecting, cause);
         self.dial(now);
+    }
+
+    // ---- standby ----
+
+    pub(super) fn set_standby(&mut self, standby: bool, now: Instant) {
+        if self.standby == standby {
+            return;
+        }
+        self.standby = standby;
+        match self.state {
+            State::Connecting | State::Connected | State::Suspect if standby => self.hang_up(now),
+            State::Waiting if !standby && self.rests => {
+                self.abort();
+                self.go_on("standby is over", now);
+            }
+            State::Absent
+            | State::Opening
+            | State::Sim
+            | State::Registering
+            | State::Connecting
+            | State::Connected
+            | State::Suspect
+            | State::Waiting
+            | State::Stopped => {}
+        }
+    }
+
+    fn hang_up(&mut self, now: Instant) {
+        self.abort();
+        self.tidy = self.tidy.max(Some(Tidy::HangUp));
+        self.withdraw();
+        self.rest();
+        self.operate(Operation::Disconnect, now);
+    }
+
+    pub(super) fn hung_up(&mut self, result: Result<(), Cause>, now: Instant) {
+        self.landed();
+        match result {
+            Ok(()) => self.tidy = None,
+            Err(cause) if cause.class() == FailureClass::ControlChannel => self.fail(cause, now),
+            // Tried again before the next dial.
+            Err(_) => {}
+        }
     }
 
     pub(super) fn is_registered(&self) -> bool {
@@ -373,9 +428,13 @@ impl Machine {
     }
 
     /// The control port failed while nothing was asked of it.
-    pub(super) fn channel_lost_at_rest(&mut self, now: Instant) {
+    pub(super) fn channel_lost_at_rest(&mut self, cause: Cause, now: Instant) {
         if self.recovering() {
             return;
+        }
+        if self.rests {
+            // Nothing else would wake a link in standby.
+            return self.fail(cause, now);
         }
         self.abort();
         self.close();
@@ -386,9 +445,9 @@ impl Machine {
     }
 
     pub(super) fn apply(&mut self, settings: crate::event::IpSettings) {
-        if self.applied.as_ref() != Some(&settings) {
+        if !matches!(&self.path, Path::Up(on) if *on == settings) {
             self.out.push_back(Output::Apply(settings.clone()));
-            self.applied = Some(settings);
+            self.path = Path::Up(settings);
         }
     }
 }

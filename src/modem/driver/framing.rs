@@ -5,17 +5,16 @@ use std::fs;
 use std::path::Path;
 
 use super::{Driver, DriverError, exchange};
+use crate::modem::interface;
 use crate::qmi::{ProtocolError, Request, ctl, wda};
 
-/// `IFF_UP` of `/sys/class/net/IF/flags`.
-const IFF_UP: u32 = 1;
-
 impl Driver {
-    /// Agrees on raw-ip with the modem, then switches the kernel's side under `sysfs` and reads it back. Where sysfs does not
-    /// know the interface at all (a simulator on a pty) the modem's side is all there is.
+    /// Agrees on raw-ip with the modem, then switches the kernel's side under `sysfs` and reads it back. An interface that is
+    /// up with the wrong framing is taken down for it: the kernel switches no other, and nothing got through anyway. Where
+    /// sysfs does not know the interface at all (a simulator on a pty) the modem's side is all there is.
     ///
     /// # Errors
-    /// [`DriverError::Framing`] when a side does not take it, such as an interface that is up while its framing is wrong.
+    /// [`DriverError::Framing`] when a side does not take it.
     pub async fn agree_raw_ip(&self, sysfs: &Path) -> Result<(), DriverError> {
         self.modem_raw_ip().await?;
         kernel_raw_ip(sysfs, &self.slot.netdev, !self.slot.driver.is_empty())
@@ -107,12 +106,20 @@ fn kernel_raw_ip(sysfs: &Path, netdev: &str, is_kernels: bool) -> Result<(), Dri
         Err(_) if !is_kernels && !folder.exists() => return Ok(()),
         Err(error) => return Err(framing(format!("cannot read {shown}: {error}"))),
     }
-    let flags = fs::read_to_string(folder.join("flags")).unwrap_or_default();
-    let flags = u32::from_str_radix(flags.trim().trim_start_matches("0x"), 16).unwrap_or(0);
-    if flags & IFF_UP != 0 {
-        return Err(framing(format!("{netdev} is up, its framing can only be changed while it is down")));
+    let is_up = interface::is_up(&folder).unwrap_or(false);
+    let take = |up| {
+        let way = if up { "up" } else { "down" };
+        interface::set_up(&folder, up)
+            .map_err(|error| framing(format!("cannot take {netdev} {way} to change its framing: {error}")))
+    };
+    if is_up {
+        take(false)?;
     }
-    fs::write(&file, "Y").map_err(|error| framing(format!("cannot write {shown}: {error}")))?;
+    let written = fs::write(&file, "Y").map_err(|error| framing(format!("cannot write {shown}: {error}")));
+    if is_up {
+        take(true)?;
+    }
+    written?;
     match read() {
         Ok(true) => Ok(()),
         Ok(false) => Err(framing(format!("{shown} does not take Y"))),
@@ -129,14 +136,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_kernels_side_is_switched_only_while_the_interface_is_down() {
+    fn the_kernels_side_is_switched_while_the_interface_is_down() {
         let root = tempfile::tempdir().unwrap();
         let folder = root.path().join("class/net/wwan0");
         fs::create_dir_all(folder.join("qmi")).unwrap();
         fs::write(folder.join("qmi/raw_ip"), "N\n").unwrap();
+        // Up, and the kernel does not have it: taking it down fails and nothing is written.
         fs::write(folder.join("flags"), "0x1003\n").unwrap();
         let error = kernel_raw_ip(root.path(), "wwan0", true).unwrap_err();
-        assert!(error.to_string().contains("wwan0 is up"), "{error}");
+        assert!(error.to_string().contains("cannot take wwan0 down"), "{error}");
+        assert_eq!(fs::read_to_string(folder.join("qmi/raw_ip")).unwrap(), "N\n");
         fs::write(folder.join("flags"), "0x1002\n").unwrap();
         kernel_raw_ip(root.path(), "wwan0", true).unwrap();
         assert_eq!(fs::read_to_string(folder.join("qmi/raw_ip")).unwrap(), "Y");

@@ -1,6 +1,6 @@
 //! Firmware images: which are stored, which are preferred, which one runs.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::{Driver, DriverError, exchange};
 use crate::event::ImagePair;
@@ -8,7 +8,7 @@ use crate::qmi::dms::{self, FirmwareImageType};
 use crate::qmi::layout::unique_id_text;
 
 /// What an image holds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ImageKind {
     /// The modem's firmware.
@@ -18,7 +18,7 @@ pub enum ImageKind {
 }
 
 /// One stored image.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Image {
     /// What it holds.
     pub kind: ImageKind,
@@ -35,7 +35,7 @@ pub struct Image {
 }
 
 /// All images of a modem.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Images {
     /// Stored images, firmware first.
     pub stored: Vec<Image>,

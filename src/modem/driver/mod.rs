@@ -24,6 +24,7 @@ pub use call::{Call, Session, Statistics};
 pub use error::DriverError;
 pub use image::{Image, ImageKind, Images};
 pub use notice::{Notice, Notices};
+pub use power::at_reset;
 pub use radio::Reading;
 
 use super::ids::{Ids, Ledger, StoredSession};
@@ -33,6 +34,7 @@ use super::qmi::Qmi;
 use super::serial;
 use super::sysfs::Slot;
 use crate::at::{Command, Reply};
+use crate::config::Serial;
 use crate::event::{IpFamily, Reject};
 use crate::link::words::Identity;
 use crate::qmi::{ProtocolError, Refusal, Request, Service, ctl, dms, wds};
@@ -85,6 +87,8 @@ pub struct OpenOptions {
     pub expected_imei: Option<String>,
     /// Families to make WDS clients for.
     pub families: Vec<IpFamily>,
+    /// How AT ports are spoken to.
+    pub serial: Serial,
     /// Deadlines.
     pub deadlines: Deadlines,
 }
@@ -98,6 +102,7 @@ impl Default for OpenOptions {
             lock_wait: Duration::from_secs(5),
             expected_imei: None,
             families: vec![IpFamily::Ipv4, IpFamily::Ipv6],
+            serial: Serial::default(),
             deadlines: Deadlines::default(),
         }
     }
@@ -108,6 +113,7 @@ pub struct Driver {
     slot: Slot,
     qmi: Qmi,
     deadlines: Deadlines,
+    serial: Serial,
     clients: Clients,
     is_shared: bool,
     sessions: Mutex<Vec<StoredSession>>,
@@ -168,7 +174,8 @@ impl Driver {
             None if is_shared => Ledger::none(),
             None => {
                 return Err(DriverError::Open(format!(
-                    "{} is in use by a running agent",
+                    "{} is in use by an agent that keeps it for itself: stop that, or have it share with qmi-proxy = true in its \
+                     [agent]",
                     slot.control.display()
                 )));
             }
@@ -185,6 +192,7 @@ impl Driver {
             slot: slot.clone(),
             qmi,
             deadlines: options.deadlines,
+            serial: options.serial.clone(),
             clients,
             is_shared,
             sessions: Mutex::new(sessions),
@@ -231,11 +239,12 @@ impl Driver {
         self.clients.wds.iter().map(|(family, _)| *family).collect()
     }
 
-    /// Runs one AT command on the modem's serial port: locked while it runs, open no longer.
+    /// Runs one AT command on the modem's serial port: locked while it runs, open no longer. Rate and deadline are those of
+    /// [`OpenOptions::serial`].
     ///
     /// # Errors
     /// [`DriverError::Serial`]: no port, port in use, or no answer in time.
-    pub async fn at(&self, command: &Command, deadline: Duration) -> Result<Reply, DriverError> {
+    pub async fn at(&self, command: &Command) -> Result<Reply, DriverError> {
         let known = self.at_port.lock().expect("no task panics with the lock").clone();
         let candidates = known.map_or_else(|| self.slot.at_ports.clone(), |port| vec![port]);
         if candidates.is_empty() {
@@ -244,8 +253,8 @@ impl Driver {
                 self.slot.netdev
             )));
         }
-        let mut port = serial::open_first(&candidates).await?;
-        let reply = port.execute(command, deadline).await?;
+        let mut port = serial::open_first(&candidates, self.serial.baud_rate).await?;
+        let reply = port.execute(command, self.serial.timeout).await?;
         *self.at_port.lock().expect("no task panics with the lock") = Some(port.path().to_owned());
         Ok(reply)
     }
@@ -256,7 +265,7 @@ impl Driver {
     /// [`DriverError::Serial`] when no port answers.
     pub async fn extended_error(&self) -> Result<Option<String>, DriverError> {
         let command = Command::new("AT+CEER").expect("a fixed text that begins with AT");
-        let reply = self.at(&command, serial::DEFAULT_DEADLINE).await?;
+        let reply = self.at(&command).await?;
         let words = reply.information.iter().find_map(|line| line.strip_prefix("+CEER:"));
         Ok(words.map(|words| words.trim().to_owned()).filter(|words| !words.is_empty()))
     }

@@ -4,6 +4,9 @@ use std::time::Duration;
 
 use super::{Driver, DriverError, exchange, said};
 use crate::at::Command;
+use crate::config::Serial;
+use crate::modem::serial;
+use crate::modem::sysfs::Slot;
 use crate::qmi::ProtocolError;
 use crate::qmi::dms::{self, OperatingMode};
 
@@ -11,7 +14,7 @@ use crate::qmi::dms::{self, OperatingMode};
 const ONLINE_CHECKS: u32 = 6;
 const ONLINE_PAUSE: Duration = Duration::from_millis(500);
 
-/// Time for a serial reset to be acknowledged.
+/// Time for a serial reset to be acknowledged, at least: some firmware does other things first.
 const AT_RESET_DEADLINE: Duration = Duration::from_secs(10);
 
 /// USB vendor of Sierra Wireless, and of Dell, who sells the same modems.
@@ -81,22 +84,8 @@ impl Driver {
         }
     }
 
-    /// Resets the modem over its serial port, for when QMI is silent.
-    ///
-    /// # Errors
-    /// [`DriverError::Serial`] when no port takes the command. Silence afterwards is success.
-    pub async fn at_reset(&self) -> Result<(), DriverError> {
-        let text = if self.is_sierra() { "AT!RESET" } else { "AT+CFUN=1,1" };
-        let command = Command::new(text).expect("a fixed text that begins with AT");
-        let reply = self.at(&command, AT_RESET_DEADLINE).await?;
-        if reply.result.is_ok() {
-            return Ok(());
-        }
-        Err(DriverError::Serial(format!("{command} was answered with {}", reply.result)))
-    }
-
     fn is_sierra(&self) -> bool {
-        SIERRA.contains(&self.slot.vendor_id)
+        is_sierra(&self.slot)
     }
 
     async fn set_mode(&self, mode: OperatingMode) -> Result<(), DriverError> {
@@ -106,4 +95,30 @@ impl Driver {
             result => result.map(|_| ()),
         }
     }
+}
+
+/// Resets a modem over its serial port, for when QMI is silent.
+///
+/// # Errors
+/// [`DriverError::Serial`] when no port takes the command. A port that goes away by it is success.
+pub async fn at_reset(slot: &Slot, settings: &Serial) -> Result<(), DriverError> {
+    let text = if is_sierra(slot) { "AT!RESET" } else { "AT+CFUN=1,1" };
+    let command = Command::new(text).expect("a fixed text that begins with AT");
+    if slot.at_ports.is_empty() {
+        return Err(DriverError::Serial(format!("{} has no serial port for AT commands", slot.netdev)));
+    }
+    let mut port = serial::open_first(&slot.at_ports, settings.baud_rate).await?;
+    let reply = match port.execute(&command, settings.timeout.max(AT_RESET_DEADLINE)).await {
+        // It went before it could answer.
+        Err(serial::SerialError::Gone { .. }) => return Ok(()),
+        reply => reply?,
+    };
+    if reply.result.is_ok() {
+        return Ok(());
+    }
+    Err(DriverError::Serial(format!("{command} was answered with {}", reply.result)))
+}
+
+fn is_sierra(slot: &Slot) -> bool {
+    SIERRA.contains(&slot.vendor_id)
 }

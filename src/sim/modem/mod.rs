@@ -28,6 +28,7 @@ mod wda;
 mod wds;
 
 use std::collections::VecDeque;
+use std::net::IpAddr;
 use std::time::Duration;
 
 use fastrand::Rng;
@@ -55,6 +56,9 @@ pub const MAX_OUTPUTS: usize = 1024;
 
 /// Length of the trace that a modem without one replays.
 const DEFAULT_TRACE: Duration = Duration::from_secs(20 * 60);
+
+/// Longer than anything runs.
+const FOR_EVER: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
 
 /// What a modem is made from.
 #[derive(Debug, Clone, Default)]
@@ -306,6 +310,18 @@ impl Modem {
         !dead && self.calls.session(family).is_some_and(|session| !session.dead)
     }
 
+    /// Whether a packet from or to this address passes: of a session that carries data, and in the format that modem and
+    /// host agreed on.
+    #[must_use]
+    pub fn carries(&self, address: IpAddr) -> bool {
+        let family = if address.is_ipv4() { Family::V4 } else { Family::V6 };
+        let is_ours = |session: &Session| match address {
+            IpAddr::V4(address) => session.settings.ipv4 == address,
+            IpAddr::V6(address) => session.settings.ipv6.octets()[..8] == address.octets()[..8],
+        };
+        self.raw_ip && self.carries_data(family) && self.calls.session(family).is_some_and(is_ours)
+    }
+
     /// A round trip through a session now, in milliseconds; `None` when it carries nothing.
     #[must_use]
     pub fn round_trip_ms(&self, family: Family) -> Option<u32> {
@@ -393,6 +409,11 @@ impl Modem {
                 self.pace_sessions();
             }
             Fault::AtChatter => self.conditions.at_chatter = begins,
+            Fault::Unplugged if !begins => {
+                if self.away_until.is_some() {
+                    self.come_back();
+                }
+            }
             _ if !begins => {}
             Fault::PinRequired => {
                 self.card.require_pin();
@@ -405,6 +426,10 @@ impl Modem {
                 self.drop_sessions(reason, *indication);
             }
             Fault::Reset => self.leave(),
+            Fault::Unplugged => {
+                self.leave();
+                self.away_until = Some(self.now + FOR_EVER);
+            }
             Fault::ImageLost => self.firmware.lose_preferred(),
             Fault::Garbage => {
                 let count = self.random.usize(1..40);

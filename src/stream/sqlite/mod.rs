@@ -51,6 +51,7 @@ impl Default for SqliteSettings {
 /// A stream in one SQLite file.
 pub struct Sqlite {
     path: PathBuf,
+    partitions: u32,
     requests: Option<mpsc::Sender<Request>>,
     writer: Option<JoinHandle<()>>,
     readers: Readers,
@@ -78,7 +79,15 @@ impl Sqlite {
             .spawn(move || writer.run(queue, &publish))
             .map_err(|error| StreamError::Storage { path: path.clone(), detail: error.to_string() })?;
         let readers = Readers::new(path.clone());
-        Ok(Self { path, requests: Some(requests), writer: Some(writer), readers, bounds, _lock: lock })
+        Ok(Self {
+            path,
+            partitions: settings.partitions,
+            requests: Some(requests),
+            writer: Some(writer),
+            readers,
+            bounds,
+            _lock: lock,
+        })
     }
 
     /// The file.
@@ -113,6 +122,10 @@ impl Drop for Sqlite {
 }
 
 impl Stream for Sqlite {
+    fn partitions(&self, _: Topic) -> u32 {
+        self.partitions
+    }
+
     fn append(&self, records: Vec<Record>) -> Answer<'_, ()> {
         Box::pin(async move {
             check(&records)?;

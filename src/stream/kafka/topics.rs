@@ -1,0 +1,311 @@
+//! The topics in the cluster: made as they must be, or held against it.
+
+use std::time::{Duration, Instant};
+
+use rdkafka::admin::{
+    AdminClient, AdminOptions, ConfigResource, NewTopic, ResourceSpecifier, TopicReplication,
+};
+use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+
+use super::client::{Cluster, Context, listen};
+use super::{Kept, RECORD_BYTES_MAX, StreamError, Topic, TopicPolicy};
+
+/// How long the cluster may take to answer at first.
+const CONNECT: Duration = Duration::from_secs(15);
+/// How long it may take to make topics.
+const MAKE: Duration = Duration::from_secs(30);
+const ASK: Duration = Duration::from_secs(2);
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// Room of a batch around its only record.
+const FRAME_BYTES: usize = 64 * 1024;
+
+/// A record of a compacted topic is looked at by compaction after this long at the latest.
+const COMPACTION_LAG_MS: u64 = 10 * 60 * 1000;
+
+/// The clock of a writer may be ahead of the broker's by this much.
+const CLOCK_AHEAD_MS: u64 = 60 * 60 * 1000;
+
+/// With so many replicas one may be away and nothing is taken that only one holds.
+const SPARE: i32 = 3;
+
+/// Makes missing topics and checks the others, as the settings say.
+pub(super) async fn ensure(cluster: &Cluster) -> Result<(), StreamError> {
+    let settings = &cluster.settings;
+    let found = {
+        let cluster = cluster.clone();
+        blocking(move || connect(&cluster)).await?
+    };
+    let missing: Vec<Topic> =
+        Topic::ALL.into_iter().filter(|topic| partitions(&found, cluster, *topic).is_none()).collect();
+    let admin: AdminClient<Context> = cluster.client(&[])?;
+    if !missing.is_empty() {
+        if settings.topics != TopicPolicy::Create {
+            return Err(StreamError::TopicMissing { topic: settings.named(missing[0].name()) });
+        }
+        make(cluster, &admin, &missing).await?;
+        let cluster = cluster.clone();
+        blocking(move || wait_until_there(&cluster)).await?;
+    }
+    for topic in Topic::ALL.into_iter().filter(|topic| !missing.contains(topic)) {
+        let name = settings.named(topic.name());
+        let Some(found) = found.iter().find(|found| found.name == name) else { continue };
+        if found.partitions != settings.partitions {
+            return Err(StreamError::TopicSetting {
+                topic: name,
+                setting: "partitions".into(),
+                found: found.partitions.to_string(),
+                wanted: settings.partitions.to_string(),
+                advice: "the order of a router's events hangs on it: give partitions= as the topics were made, or use a \
+                         new prefix",
+            });
+        }
+        let asked = settings.replication.unwrap_or(1);
+        if settings.topics != TopicPolicy::Take && found.replicas < asked {
+            return Err(StreamError::TopicSetting {
+                topic: name,
+                setting: "replicas of a partition".into(),
+                found: found.replicas.to_string(),
+                wanted: format!("{asked} or more"),
+                advice: "add some with kafka-reassign-partitions, or give replication= as the topics were made",
+            });
+        }
+    }
+    if settings.topics != TopicPolicy::Take {
+        check(cluster, &admin).await?;
+    }
+    Ok(())
+}
+
+async fn blocking<T: Send + 'static>(
+    call: impl FnOnce() -> Result<T, StreamError> + Send + 'static,
+) -> Result<T, StreamError> {
+    tokio::task::spawn_blocking(call).await.map_err(|_| StreamError::Closed)?
+}
+
+/// A topic that is there.
+struct Found {
+    name: String,
+    partitions: u32,
+    /// Of the partition that has the fewest.
+    replicas: i32,
+}
+
+/// The topics that are there, once the cluster answers.
+fn connect(cluster: &Cluster) -> Result<Vec<Found>, StreamError> {
+    let client: BaseConsumer<Context> =
+        cluster.client(&[("group.id", "tandem"), ("enable.auto.commit", "false")])?;
+    let deadline = Instant::now() + CONNECT;
+    loop {
+        let answer = list(&client);
+        listen(&client);
+        match answer {
+            Ok(found) => return Ok(found),
+            Err(error) => {
+                if let Some(refusal) = cluster.refusal() {
+                    return Err(refusal);
+                }
+                if Instant::now() >= deadline {
+                    return Err(cluster.error(&error));
+                }
+            }
+        }
+        std::thread::sleep(PAUSE);
+    }
+}
+
+fn list(client: &BaseConsumer<Context>) -> Result<Vec<Found>, KafkaError> {
+    let metadata = client.fetch_metadata(None, ASK)?;
+    let known = |topic: &rdkafka::metadata::MetadataTopic| {
+        let partitions = u32::try_from(topic.partitions().len()).ok()?;
+        let replicas = topic.partitions().iter().map(|partition| partition.replicas().len()).min()?;
+        let replicas = i32::try_from(replicas).unwrap_or(i32::MAX);
+        Some(Found { name: topic.name().to_owned(), partitions, replicas })
+    };
+    Ok(metadata.topics().iter().filter_map(known).collect())
+}
+
+fn partitions(found: &[Found], cluster: &Cluster, topic: Topic) -> Option<u32> {
+    let name = cluster.settings.named(topic.name());
+    found.iter().find(|found| found.name == name).map(|found| found.partitions)
+}
+
+async fn make(cluster: &Cluster, admin: &AdminClient<Context>, missing: &[Topic]) -> Result<(), StreamError> {
+    let settings = &cluster.settings;
+    let names: Vec<String> = missing.iter().map(|topic| settings.named(topic.name())).collect();
+    let configs: Vec<Vec<(&str, String)>> = missing.iter().map(|topic| wanted(*topic)).collect();
+    let count = i32::try_from(settings.partitions).unwrap_or(i32::MAX);
+    let replicas = settings.replication.unwrap_or(-1);
+    let new = names.iter().zip(&configs).map(|(name, config)| {
+        let topic = NewTopic::new(name, count, TopicReplication::Fixed(replicas));
+        let topic = config.iter().fold(topic, |topic, (name, value)| topic.set(name, value));
+        if replicas >= SPARE { topic.set("min.insync.replicas", "2") } else { topic }
+    });
+    let new: Vec<NewTopic<'_>> = new.collect();
+    let options = AdminOptions::new().operation_timeout(Some(MAKE)).request_timeout(Some(MAKE));
+    let made = admin.create_topics(&new, &options).await.map_err(|error| cluster.error(&error))?;
+    for result in made {
+        match result {
+            Ok(_) | Err((_, RDKafkaErrorCode::TopicAlreadyExists)) => {}
+            Err((topic, code)) => {
+                return Err(cluster.failure(format!("topic {topic} cannot be created: {code}")));
+            }
+        }
+    }
+    Ok(())
+}
+
+fn wait_until_there(cluster: &Cluster) -> Result<(), StreamError> {
+    let client: BaseConsumer<Context> =
+        cluster.client(&[("group.id", "tandem"), ("enable.auto.commit", "false")])?;
+    let deadline = Instant::now() + MAKE;
+    loop {
+        let found = list(&client).unwrap_or_default();
+        let waited_for = Topic::ALL
+            .into_iter()
+            .find(|topic| partitions(&found, cluster, *topic) != Some(cluster.settings.partitions));
+        match waited_for {
+            None => return Ok(()),
+            Some(topic) if Instant::now() >= deadline => {
+                let name = cluster.settings.named(topic.name());
+                return Err(cluster.failure(format!("topic {name} was created but does not appear")));
+            }
+            Some(_) => std::thread::sleep(PAUSE),
+        }
+    }
+}
+
+/// Settings of a topic that we make.
+fn wanted(topic: Topic) -> Vec<(&'static str, String)> {
+    let mut wanted = vec![("message.timestamp.type", "CreateTime".to_owned())];
+    match topic.kept() {
+        Kept::For(time) => wanted.extend([
+            ("cleanup.policy", "delete".to_owned()),
+            ("retention.ms", time.as_millis().to_string()),
+            // A writer whose clock is years off is refused, or its records would go at once or never.
+            ("message.timestamp.before.max.ms", time.as_millis().to_string()),
+            ("message.timestamp.after.max.ms", CLOCK_AHEAD_MS.to_string()),
+        ]),
+        Kept::Latest { tombstone } => wanted.extend([
+            ("cleanup.policy", "compact".to_owned()),
+            ("delete.retention.ms", tombstone.as_millis().to_string()),
+            // What is in the active segment is not compacted, and a new node reads it all.
+            ("segment.ms", COMPACTION_LAG_MS.to_string()),
+            ("max.compaction.lag.ms", COMPACTION_LAG_MS.to_string()),
+            ("min.cleanable.dirty.ratio", "0.1".to_owned()),
+        ]),
+    }
+    wanted
+}
+
+async fn check(cluster: &Cluster, admin: &AdminClient<Context>) -> Result<(), StreamError> {
+    let names: Vec<String> = Topic::ALL.iter().map(|topic| cluster.settings.named(topic.name())).collect();
+    let asked: Vec<_> = names.iter().map(|name| ResourceSpecifier::Topic(name)).collect();
+    let options = AdminOptions::new().request_timeout(Some(CONNECT));
+    let answers = admin.describe_configs(&asked, &options).await.map_err(|error| cluster.error(&error))?;
+    for ((topic, name), answer) in Topic::ALL.into_iter().zip(&names).zip(answers) {
+        let config = answer.map_err(|code| {
+            cluster.failure(format!(
+                "settings of topic {name} cannot be read: {code} (topics=take goes without)"
+            ))
+        })?;
+        check_one(topic, name, cluster.settings.replication, &config)?;
+    }
+    Ok(())
+}
+
+fn check_one(
+    topic: Topic,
+    name: &str,
+    replication: Option<i32>,
+    config: &ConfigResource,
+) -> Result<(), StreamError> {
+    let found =
+        |setting: &str| config.get(setting).and_then(|entry| entry.value.as_deref()).unwrap_or("unknown");
+    let number = |setting: &str| found(setting).parse::<i128>().unwrap_or(i128::MAX);
+    let wrong = |setting: &str, wanted: String| {
+        Err(StreamError::TopicSetting {
+            topic: name.to_owned(),
+            setting: setting.to_owned(),
+            found: found(setting).to_owned(),
+            wanted,
+            advice: "change it with kafka-configs, or give topics=take to go on with it",
+        })
+    };
+    for (setting, value) in wanted(topic) {
+        let right = match setting {
+            // Longer is no loss, and -1 is for ever.
+            "retention.ms" => {
+                let kept = number(setting);
+                kept < 0 || value.parse::<i128>().is_ok_and(|wanted| kept >= wanted)
+            }
+            "cleanup.policy" | "message.timestamp.type" => found(setting) == value,
+            _ => true,
+        };
+        if !right {
+            return wrong(setting, value);
+        }
+    }
+    let room = RECORD_BYTES_MAX + FRAME_BYTES;
+    if number("max.message.bytes") < room as i128 {
+        return wrong("max.message.bytes", format!("{room} or more"));
+    }
+    // Who asks for replicas wants no record on one broker alone, and none refused while all of them are there.
+    if let Some(replicas) = replication.filter(|replicas| *replicas > 1) {
+        let least = if replicas >= SPARE { 2 } else { 1 };
+        if !(least..=i128::from(replicas)).contains(&number("min.insync.replicas")) {
+            return wrong("min.insync.replicas", format!("{least} to {replicas}"));
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use rdkafka::admin::{ConfigEntry, ConfigSource, OwnedResourceSpecifier};
+
+    use super::*;
+
+    /// The first thing wrong with a topic of these settings, when so many replicas are asked for.
+    fn found_wrong(replication: Option<i32>, in_sync: Option<&str>) -> Option<String> {
+        let room = (RECORD_BYTES_MAX + FRAME_BYTES).to_string();
+        let mut entries: Vec<(&str, String)> = wanted(Topic::Status);
+        entries.push(("max.message.bytes", room));
+        entries.extend(in_sync.map(|value| ("min.insync.replicas", value.to_owned())));
+        let entry = |(name, value): (&str, String)| ConfigEntry {
+            name: name.to_owned(),
+            value: Some(value),
+            source: ConfigSource::DynamicTopic,
+            is_read_only: false,
+            is_default: false,
+            is_sensitive: false,
+        };
+        let specifier = OwnedResourceSpecifier::Topic("t".into());
+        let config = ConfigResource { specifier, entries: entries.into_iter().map(entry).collect() };
+        check_one(Topic::Status, "t", replication, &config).err().map(|error| error.to_string())
+    }
+
+    #[test]
+    fn as_many_replicas_must_have_a_record_as_those_asked_for_are_good_for() {
+        for (replication, in_sync) in [
+            (None, Some("1")),
+            (Some(1), Some("1")),
+            (Some(2), Some("1")),
+            (Some(2), Some("2")),
+            (Some(3), Some("2")),
+            (Some(3), Some("3")),
+            (None, None),
+        ] {
+            assert_eq!(found_wrong(replication, in_sync), None, "{replication:?}, {in_sync:?}");
+        }
+        for (replication, in_sync, wanted) in [
+            (3, Some("1"), "min.insync.replicas is 1, wanted 2 to 3"),
+            (2, Some("3"), "min.insync.replicas is 3, wanted 1 to 2"),
+            (3, None, "min.insync.replicas is unknown, wanted 2 to 3"),
+        ] {
+            let error = found_wrong(Some(replication), in_sync).unwrap();
+            assert!(error.contains(wanted) && error.contains("kafka-configs"), "{error}");
+        }
+    }
+}

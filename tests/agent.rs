@@ -1,0 +1,562 @@
+//! The agent as a whole: the real program, two simulated modems in a folder shaped like `/sys`, and the commands of a
+//! technician. The modems live in the test, so they outlast an agent that is killed.
+#![cfg(all(feature = "agent", feature = "central"))]
+
+#[path = "support/namespace.rs"]
+mod namespace;
+
+use std::cell::RefCell;
+use std::fs;
+use std::path::PathBuf;
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+use tandem::sim::modem::Settings;
+use tandem::sim::port::{Publish, SimModem};
+use tandem::sim::scenario::{Fault, ModemSpec, Scenario};
+use tandem::sim::sysfs::{Place, Tree};
+
+const BINARY: &str = env!("CARGO_BIN_EXE_tandem");
+/// Longest wait for anything; a busy machine is slow.
+const PATIENCE: Duration = Duration::from_secs(90);
+const UNSUBSCRIBED: Fault = Fault::CallEnd { r#type: 6, code: 33, family: None };
+
+/// A router with two modems; the agent may come and go.
+struct Router {
+    folder: tempfile::TempDir,
+    modems: [SimModem; 2],
+    agent: RefCell<Option<Child>>,
+    _runtime: tokio::runtime::Runtime,
+}
+
+impl Router {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let runtime =
+            tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+        let tree = Tree::create(&folder.path().join("machine")).unwrap();
+        let modems = [0, 1].map(|index| {
+            let modem = ModemSpec { register_ms: Some(20), connect_ms: Some(20), ..ModemSpec::default() };
+            let scenario = Scenario { modem, steps: Vec::new() };
+            let settings = Settings { seed: 40 + u64::from(index), scenario, trace: None };
+            let publish = Publish::Tree { tree: tree.clone(), place: Place::of(index) };
+            let _inside = runtime.enter();
+            SimModem::spawn(settings, publish).unwrap()
+        });
+        let router = Self { folder, modems, agent: RefCell::default(), _runtime: runtime };
+        fs::write(router.path("agent.toml"), router.config(["broadband", "broadband"], "")).unwrap();
+        router
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn config(&self, apns: [&str; 2], more: &str) -> String {
+        let [socket, state, spool] = ["agent.sock", "state", "spool"].map(|name| self.path(name));
+        let mut text = format!(
+            "[router]\nname = \"branch-0042\"\n\n[agent]\nsocket = {socket:?}\nstate-dir = {state:?}\nqmi-proxy = false\n\n\
+             [spool]\ndir = {spool:?}\n\n[sample]\nsignal-interval = \"500ms\"\ntraffic-interval = \"1s\"\n\n\
+             [probe]\ntargets = []\n\n[retry]\npassing = [\"1s\"]\ncontrol-channel = [\"1s\"]\n\
+             subscription = [\"1s\", \"1h\"]\n{more}\n"
+        );
+        for (index, apn) in apns.iter().enumerate() {
+            let place = Place::of(u8::try_from(index).unwrap());
+            text += &format!(
+                "\n[[device-interface]]\nname = \"lte-dev-{n}\"\ntype = \"lte\"\ntarget-interface = \"{netdev}\"\n\
+                 lte = {{ apn-name = \"{apn}\" }}\nnetwork-interface = [{{ name = \"lte-intf-{n}\", dhcp = \"v4\", default-route = true, \
+                 management-vector = {{ name = \"v{n}\", priority = {n}00 }} }}]\n",
+                n = index + 1,
+                netdev = place.netdev(),
+            );
+        }
+        text
+    }
+
+    fn agent(&self, config: &str) -> Command {
+        let machine = self.path("machine");
+        let mut command = Command::new(BINARY);
+        command.args(["agent", "--no-network", "--config"]).arg(self.path(config));
+        command.arg("--sysfs").arg(machine.join("sys")).arg("--dev").arg(machine.join("dev"));
+        command.env("TANDEM_LOG", "warn");
+        command
+    }
+
+    fn start(&mut self) {
+        *self.agent.get_mut() = Some(self.agent("agent.toml").stdout(Stdio::null()).spawn().unwrap());
+    }
+
+    /// SIGKILL: nothing is put in order.
+    fn kill(&mut self) {
+        let mut agent = self.agent.get_mut().take().unwrap();
+        agent.kill().unwrap();
+        agent.wait().unwrap();
+    }
+
+    /// SIGTERM, and the end it brings.
+    fn stop(&mut self) {
+        let mut agent = self.agent.get_mut().take().unwrap();
+        let pid = nix::unistd::Pid::from_raw(i32::try_from(agent.id()).unwrap());
+        nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM).unwrap();
+        assert!(agent.wait().unwrap().success());
+    }
+
+    fn tandem(&self, arguments: &[&str]) -> Output {
+        let mut command = Command::new(BINARY);
+        command.args(arguments).env("TANDEM_SOCKET", self.path("agent.sock"));
+        command.output().unwrap()
+    }
+
+    fn json(&self, arguments: &[&str]) -> Value {
+        let output = self.tandem(arguments);
+        assert!(output.status.success(), "{arguments:?}: {}", text(&output.stderr));
+        serde_json::from_slice(&output.stdout).unwrap()
+    }
+
+    /// The status of a link (from 1), once the agent answers.
+    fn link(&self, number: usize) -> Option<Value> {
+        let name = format!("lte-dev-{number}");
+        let output = self.tandem(&["show", "device-interface", &name, "--json"]);
+        let links: Value = serde_json::from_slice(&output.stdout).ok()?;
+        Some(links[0].clone())
+    }
+
+    fn until(&self, what: &str, is_so: impl Fn(&Self) -> bool) {
+        let end = Instant::now() + PATIENCE;
+        while !is_so(self) {
+            let mut agent = self.agent.borrow_mut();
+            let ended = agent.as_mut().and_then(|agent| agent.try_wait().unwrap());
+            assert!(ended.is_none(), "the agent has ended: {ended:?}");
+            let states = [1, 2].map(|number| self.link(number).map(|link| link["state"].clone()));
+            assert!(Instant::now() < end, "{what} does not happen; the links are {states:?}");
+        }
+    }
+
+    fn is(&self, number: usize, state: &str) -> bool {
+        self.link(number).is_some_and(|link| link["state"] == state)
+    }
+
+    fn until_connected(&self) {
+        self.until("both links up", |router| router.is(1, "connected") && router.is(2, "connected"));
+    }
+
+    /// Events oldest first, as the spool has them.
+    fn events(&self) -> Vec<Value> {
+        let events = self.json(&["show", "events", "--limit", "5000", "--json"]);
+        let mut events = events.as_array().unwrap().clone();
+        events.sort_by(|a, b| a["sequence"].as_str().cmp(&b["sequence"].as_str()));
+        events
+    }
+
+    /// Data of the events of a kind, about a link (from 1) or about the agent (0).
+    fn told(&self, kind: &str, number: usize) -> Vec<Value> {
+        let subject = (number > 0).then(|| format!("lte-dev-{number}"));
+        let kind = format!("io.tandem.{kind}.v1");
+        let events = self.events();
+        let about = |event: &&Value| event["type"] == kind && event["subject"].as_str() == subject.as_deref();
+        events.iter().filter(about).map(|event| event["data"].clone()).collect()
+    }
+
+    fn dials(&self, index: usize) -> u64 {
+        self.modems[index].inspect(|modem| modem.attempt_count())
+    }
+}
+
+impl Drop for Router {
+    fn drop(&mut self) {
+        if let Some(mut agent) = self.agent.get_mut().take() {
+            let _ = agent.kill();
+            let _ = agent.wait();
+        }
+    }
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+#[test]
+fn two_links_come_up_and_tell_each_step_in_order() {
+    let mut router = Router::new();
+    router.start();
+    router.until_connected();
+    for number in [1, 2] {
+        let steps: Vec<_> =
+            router.told("link.changed", number).iter().map(|data| data["to"].clone()).collect();
+        assert_eq!(steps, ["opening", "sim", "registering", "connecting", "connected"], "link {number}");
+        let modems = router.told("modem.detected", number);
+        assert_eq!(
+            (&modems[0]["imei"], modems.last().unwrap()["model"].as_str()),
+            (&Value::Null, Some("MC7455"))
+        );
+        assert_eq!(router.told("sim.changed", number)[0]["card"], "ready");
+    }
+    let events = router.events();
+    assert_eq!(events[0]["type"], "io.tandem.agent.started.v1");
+    let numbers: Vec<u64> =
+        events.iter().map(|event| event["sequence"].as_str().unwrap().parse().unwrap()).collect();
+    assert!(numbers.windows(2).all(|pair| pair[1] == pair[0] + 1), "{numbers:?}");
+    router.until("a sample of the signal", |router| !router.told("signal.sampled", 1).is_empty());
+    router.stop();
+    let verified = router.tandem(&["spool", "verify", router.path("spool").to_str().unwrap()]);
+    assert!(verified.status.success(), "{}", text(&verified.stdout));
+}
+
+#[test]
+fn a_technician_asks_and_orders_through_the_agent() {
+    let mut router = Router::new();
+    router.start();
+    router.until_connected();
+    let netdev = Place::of(0).netdev();
+    // No sysfs of this machine knows the modem: the agent answers.
+    let state = router.json(&["lte-state", &netdev]);
+    assert_eq!((&state["interface"], &state["connection_status"]), (&json!(netdev), &json!("connected")));
+    let info = router.json(&["lte-info", "lte-dev-1"]);
+    assert_eq!(info["model"], "MC7455");
+    let images = router.json(&["lte-image-preference", "--interface", &netdev, "get", "--json"]);
+    assert!(images["stored"].as_array().unwrap().len() > 2, "{images}");
+    let unknown = router.tandem(&["lte-state", "wwan9"]);
+    assert!(text(&unknown.stderr).contains("there are: lte-dev-1, lte-dev-2"), "{}", text(&unknown.stderr));
+    let held = router.modems[0].inspect(|modem| modem.clients().len());
+
+    let at = router.link(1).unwrap()["modem"]["at_port"].as_str().unwrap().to_owned();
+    let answer = router.json(&["serial-command", "port", &at, "ATI", "--json"]);
+    assert_eq!(answer["result"], "OK");
+    let executed = router.told("at.executed", 1);
+    assert_eq!((&executed[0]["command"], &executed[0]["result"]), (&json!("ATI"), &json!("OK")));
+
+    let shown = text(&router.tandem(&["show", "device-interface", "name", "lte-dev-1"]).stdout);
+    assert!(shown.contains("\nOperational Status: up\n") && shown.contains("\nCompleted in "), "{shown}");
+    let uplinks = text(&router.tandem(&["show", "uplinks"]).stdout);
+    assert!(uplinks.contains("carrying: ") && uplinks.contains("lte-dev-2"), "{uplinks}");
+    let events = text(&router.tandem(&["show", "events", "--limit", "3"]).stdout);
+    assert_eq!(events.lines().count(), 3, "{events}");
+    assert_eq!(router.json(&["show", "config", "--json"])["router"]["name"], "branch-0042");
+
+    for what in ["device-interface", "uplinks", "events", "config"] {
+        let pipe = format!("{{ {BINARY} show {what} --json; echo $? >&2; }} | head -c 1");
+        let output =
+            Command::new("sh").args(["-c", &pipe]).env("TANDEM_SOCKET", router.path("agent.sock")).output();
+        assert_eq!(text(&output.unwrap().stderr), "0\n", "show {what} with a reader that goes");
+    }
+
+    let dials = router.dials(0);
+    assert_eq!(router.json(&["retry", "lte-dev-1", "--json"])["done"], "trying now");
+    assert!(router.is(1, "connected") && router.dials(0) == dials, "a link that works is left alone");
+    let refused = router.tandem(&["retry", "lte-dev-9"]);
+    assert!(
+        !refused.status.success()
+            && text(&refused.stderr).contains("there is no LTE device-interface lte-dev-9")
+    );
+
+    assert!(router.tandem(&["reset", "lte-dev-1"]).status.success());
+    router.until("the reset", |router| !router.told("recovery.performed", 1).is_empty());
+    let rung = &router.told("recovery.performed", 1)[0];
+    assert_eq!((&rung["rung"], &rung["result"]), (&json!("qmi-reset"), &json!("done")));
+    router.until("a new session", |router| router.dials(0) > dials);
+    router.until_connected();
+    assert_eq!(router.dials(1), 1, "the other link has no part in it");
+    assert!(router.modems[0].inspect(|modem| modem.clients().len()) <= held, "no client id is lost");
+}
+
+#[test]
+fn a_commit_dials_only_the_link_it_changes_and_goes_back_unless_confirmed() {
+    let mut router = Router::new();
+    router.start();
+    router.until_connected();
+    let candidate = router.path("candidate.toml");
+    fs::write(&candidate, router.config(["broadband", "vzwinternet"], "")).unwrap();
+    let to = router.path("agent.toml");
+    let [candidate, to] = [candidate, to].map(|path| path.display().to_string());
+    let output = router.tandem(&["config", "commit", &candidate, "--to", &to, "--yes", "--confirmed", "10s"]);
+    assert!(output.status.success(), "{}{}", text(&output.stdout), text(&output.stderr));
+    let apn = |router: &Router| router.told("link.changed", 2).last().unwrap()["apn"].clone();
+    router.until("the new APN", |router| router.is(2, "connected") && apn(router) == "vzwinternet");
+    assert_eq!(router.told("config.committed", 0).len(), 1);
+    router.until("the way back", |router| !router.told("config.rolled-back", 0).is_empty());
+    assert_eq!(router.told("config.rolled-back", 0)[0]["cause"], "not-confirmed");
+    router.until("the old APN", |router| router.is(2, "connected") && apn(router) == "broadband");
+    assert!(!fs::read_to_string(to).unwrap().contains("vzwinternet"));
+    assert_eq!(router.dials(0), 1, "the other session was never touched");
+    assert_eq!(router.told("link.changed", 1).last().unwrap()["to"], "connected");
+}
+
+/// A central on a port; ends with the value.
+struct Central {
+    port: u16,
+    stream: tandem::stream::Shared,
+    stop: Option<tokio::sync::oneshot::Sender<()>>,
+    task: Option<tokio::task::JoinHandle<std::io::Result<()>>>,
+}
+
+impl Central {
+    fn start(runtime: &tokio::runtime::Runtime, port: u16) -> Self {
+        use tandem::gateway::{self, Admission, Gateway};
+        let stream: tandem::stream::Shared = std::sync::Arc::new(tandem::stream::Memory::new(1));
+        let listener = gateway::listen(([127, 0, 0, 1], port).into(), &Admission::Open).unwrap();
+        listener.set_nonblocking(true).unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let gateway = runtime.block_on(Gateway::start(stream.clone(), Admission::Open)).unwrap();
+        let (stop, stopped) = tokio::sync::oneshot::channel();
+        let serving = gateway::serve(listener, None, gateway::router(gateway), async { drop(stopped.await) });
+        Self { port, stream, stop: Some(stop), task: Some(runtime.spawn(serving)) }
+    }
+
+    fn has_events(&self, runtime: &tokio::runtime::Runtime) -> bool {
+        let bounds = runtime.block_on(self.stream.bounds(tandem::stream::Topic::Status)).unwrap();
+        bounds.iter().any(|bounds| bounds.next > 0)
+    }
+
+    fn end(mut self, runtime: &tokio::runtime::Runtime) {
+        self.stop.take().unwrap().send(()).unwrap();
+        runtime.block_on(self.task.take().unwrap()).unwrap().unwrap();
+    }
+}
+
+#[test]
+fn a_confirmed_commit_that_cuts_central_off_goes_back_however_well_it_was_reached_before() {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let central = Central::start(&runtime, 0);
+    let port = central.port;
+    let mut router = Router::new();
+    let upload = format!("[upload]\nto = \"http://127.0.0.1:{port}\"\nbatch-interval = \"1s\"");
+    let (candidate, to) = (router.path("candidate.toml"), router.path("agent.toml"));
+    fs::write(&to, router.config(["broadband", "broadband"], &upload)).unwrap();
+    router.start();
+    router.until_connected();
+    router.until("events at central", |_| central.has_events(&runtime));
+    let commit = |window: &str| {
+        fs::write(&candidate, router.config(["broadband", "vzwinternet"], &upload)).unwrap();
+        let [candidate, to] = [&candidate, &to].map(|path| path.display().to_string());
+        for words in [
+            &["commit", &candidate, "--to", &to, "--yes", "--confirmed", window][..],
+            &["confirm", "--to", &to],
+        ] {
+            let output = router.tandem(&[&["config"], words].concat());
+            assert!(output.status.success(), "{}{}", text(&output.stdout), text(&output.stderr));
+        }
+    };
+    let has_new = || fs::read_to_string(&to).unwrap().contains("vzwinternet");
+
+    // What this commit is taken to have broken.
+    central.end(&runtime);
+    commit("12s");
+    assert!(has_new());
+    router.until("the way back", |router| !router.told("config.rolled-back", 0).is_empty());
+    assert_eq!(router.told("config.rolled-back", 0)[0]["cause"], "central-unreachable");
+    assert!(!has_new());
+
+    let central = Central::start(&runtime, port);
+    router.until("events at central again", |_| central.has_events(&runtime));
+    commit("60s");
+    let pending = router.path("agent.toml.pending");
+    router.until("it to stay", |_| !pending.exists());
+    assert!(has_new());
+    assert_eq!(router.told("config.rolled-back", 0).len(), 1);
+    central.end(&runtime);
+}
+
+#[test]
+fn a_commit_reaches_the_modem_a_link_is_given_its_rank_and_the_paces_of_all() {
+    let mut router = Router::new();
+    let (candidate, to) = (router.path("candidate.toml"), router.path("agent.toml"));
+    let right = fs::read_to_string(&to).unwrap();
+    let (netdev, wrong) = (Place::of(1).netdev(), "wwp9s9u9i9");
+    fs::write(&to, right.replace(&netdev, wrong)).unwrap();
+    router.start();
+    router.until("the first link", |router| router.is(1, "connected"));
+    assert!(router.is(2, "absent"), "there is no such interface");
+    let sampled = |router: &Router| router.told("signal.sampled", 1).len();
+    let before = sampled(&router);
+    let changed = right
+        .replace("priority = 200", "priority = 900")
+        .replace("signal-interval = \"500ms\"", "signal-interval = \"1h\"");
+    fs::write(&candidate, format!("{changed}\n[upload]\nbatch-interval = \"1s\"\n")).unwrap();
+    let [candidate, to] = [&candidate, &to].map(|path| path.display().to_string());
+    let output = router.tandem(&["config", "commit", &candidate, "--to", &to, "--yes"]);
+    assert!(output.status.success(), "{}{}", text(&output.stdout), text(&output.stderr));
+    router.until_connected();
+    let link = router.link(2).unwrap();
+    assert_eq!((&link["target_interface"], &link["priority"]), (&json!(netdev), &json!(900)));
+    router.until("batches at the new pace", |router| router.told("traffic.sampled", 1).len() > 2);
+    assert!(sampled(&router) <= before + 2, "signal is sampled as seldom as it says now");
+    assert_eq!(router.dials(0), 1, "the session of the other link is left alone");
+}
+
+#[test]
+fn a_link_taken_out_of_the_configuration_is_let_go_and_adopted_when_it_comes_back() {
+    let mut router = Router::new();
+    router.start();
+    router.until_connected();
+    let (candidate, to) = (router.path("candidate.toml"), router.path("agent.toml"));
+    let both = fs::read_to_string(&to).unwrap();
+    let second = both.find("\n[[device-interface]]\nname = \"lte-dev-2\"").unwrap();
+    let commit = |config: &str| {
+        fs::write(&candidate, config).unwrap();
+        let [candidate, to] = [&candidate, &to].map(|path| path.display().to_string());
+        let output = router.tandem(&["config", "commit", &candidate, "--to", &to, "--yes"]);
+        assert!(output.status.success(), "{}{}", text(&output.stdout), text(&output.stderr));
+        text(&output.stdout)
+    };
+    let said = commit(&both[..second]);
+    assert!(
+        said.contains("the session in a modem stays: lte-dev-2") && said.contains("untouched: lte-dev-1"),
+        "{said}"
+    );
+    assert!(router.link(2).is_none(), "it is no link any more");
+    assert_eq!(router.modems[1].inspect(|modem| modem.sessions().len()), 1, "its session lives on");
+    commit(&both);
+    router.until_connected();
+    assert_eq!(router.told("link.changed", 2).last().unwrap()["adopted"], true);
+    assert_eq!(router.modems[1].inspect(|modem| modem.sessions().len()), 1);
+    assert_eq!(
+        (router.dials(0), router.told("link.changed", 1).last().unwrap()["to"].clone()),
+        (1, json!("connected"))
+    );
+}
+
+#[test]
+fn a_killed_agent_adopts_its_sessions_and_keeps_the_failure_context() {
+    let mut router = Router::new();
+    router.modems[1].begin(&UNSUBSCRIBED);
+    router.start();
+    let attempts = |router: &Router| router.link(2).and_then(|link| link["failure"]["attempt"].as_u64());
+    router.until("two refusals", |router| router.is(1, "connected") && attempts(router) == Some(2));
+    let refused = router.link(2).unwrap();
+    assert_eq!(refused["failure"]["reason"], "option-unsubscribed");
+    let (adopted, dials) = (router.dials(0), router.dials(1));
+    router.kill();
+    assert_eq!(router.modems[0].inspect(|modem| modem.sessions().len()), 1, "the session lives on");
+
+    router.start();
+    router.until("the adoption", |router| router.is(1, "connected"));
+    let started = router.told("agent.started", 0);
+    assert_eq!(started.last().unwrap()["cause"], "crash");
+    assert_eq!(started.last().unwrap()["build"].as_str(), option_env!("TANDEM_BUILD"));
+    assert_eq!(router.told("link.changed", 1).last().unwrap()["adopted"], true);
+    assert_eq!(router.modems[0].inspect(|modem| modem.sessions().len()), 1);
+    assert!(router.dials(0) <= adopted + 1, "no more than the question whether it is up");
+    router.until("the wait of before", |router| router.is(2, "waiting"));
+    router.until("the failure of before", |router| attempts(router) == Some(2));
+    assert_eq!(router.dials(1), dials, "a restart does not dial");
+    assert_eq!(router.link(2).unwrap()["last_failure_time"], refused["last_failure_time"]);
+
+    router.modems[1].end(&UNSUBSCRIBED);
+    assert!(router.tandem(&["retry", "lte-dev-2"]).status.success());
+    router.until_connected();
+}
+
+#[test]
+fn a_second_agent_on_the_same_socket_or_spool_is_told_so() {
+    let mut router = Router::new();
+    router.start();
+    router.until("an answer", |router| router.link(1).is_some());
+    let same = router.agent("agent.toml").output().unwrap();
+    assert!(!same.status.success());
+    assert!(text(&same.stderr).contains("another agent answers there"), "{}", text(&same.stderr));
+    let socket = router.path("agent.sock").display().to_string();
+    let other = router.config(["broadband", "broadband"], "").replace(&socket, &format!("{socket}2"));
+    fs::write(router.path("other.toml"), other).unwrap();
+    let same_spool = router.agent("other.toml").output().unwrap();
+    assert!(!same_spool.status.success());
+    let spool = router.path("spool").display().to_string();
+    assert!(text(&same_spool.stderr).contains(&spool), "{}", text(&same_spool.stderr));
+    assert!(router.link(1).is_some(), "the first one goes on");
+}
+
+#[test]
+fn a_pulled_card_stops_its_link_and_its_return_brings_it_back() {
+    let mut router = Router::new();
+    router.start();
+    router.until_connected();
+    router.modems[0].begin(&Fault::SimAbsent);
+    router.until("the stop", |router| router.is(1, "stopped"));
+    assert_eq!(router.told("link.failed", 1).last().unwrap()["class"], "operator-must-act");
+    let batches = router.told("traffic.sampled", 1).len();
+    router.modems[0].end(&Fault::SimAbsent);
+    router.until_connected();
+    assert!(router.told("traffic.sampled", 1).len() <= batches + 1, "no counters of a link that is stopped");
+    assert_eq!(router.dials(1), 1);
+}
+
+#[test]
+fn a_modem_pulled_out_is_told_and_taken_again_under_its_new_numbers() {
+    let mut router = Router::new();
+    router.start();
+    router.until_connected();
+    router.modems[0].begin(&Fault::Unplugged);
+    router.until("its absence", |router| router.is(1, "absent"));
+    assert_eq!(router.told("modem.removed", 1).len(), 1);
+    router.modems[0].end(&Fault::Unplugged);
+    router.until_connected();
+    assert!(router.told("modem.detected", 1).len() >= 3);
+}
+
+#[test]
+fn an_image_is_changed_by_an_agent_that_keeps_the_modem_for_itself() {
+    let mut router = Router::new();
+    router.start();
+    router.until_connected();
+    let netdev = Place::of(0).netdev();
+    let set = |carrier| ["lte-image-preference", "--interface", &netdev, "set", carrier, "--force", "--json"];
+    let refused = router.tandem(&set("TELEKOM"));
+    assert!(!refused.status.success());
+    let why = text(&refused.stderr);
+    assert!(why.contains("no image of TELEKOM is stored, there are: ATT"), "{why}");
+    let changed = router.json(&set("VERIZON"));
+    assert_eq!(changed["result"], "changed", "{changed}");
+    router.until("the session after it", |router| router.is(1, "connected") && router.dials(0) == 2);
+    let told = router.told("image.changed", 1);
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert!(told[0]["after"]["carrier"].as_str().unwrap().ends_with("_VERIZON"), "{told:?}");
+    assert_eq!(router.json(&set("VERIZON"))["result"], "unchanged");
+    assert!(router.is(1, "connected"), "what changes nothing leaves the session alone");
+    assert_eq!(
+        [router.dials(0), router.dials(1)],
+        [2, 1],
+        "one restart, and the other link has no part in it"
+    );
+    router.stop();
+    assert!(router.modems[0].inspect(|modem| modem.clients().len()) <= 2, "no client id was left behind");
+}
+
+/// Where libqmi's proxy may be; hidden, so that the agent finds none.
+const HIDE_PROXY: &str =
+    "for program in /usr/libexec/qmi-proxy /usr/lib/libqmi/qmi-proxy /usr/lib/qmi-proxy; do
+    if [ -e $program ]; then mount --bind /dev/null $program || exit 1; fi
+done
+exec \"$@\"";
+
+#[test]
+fn qmicli_works_beside_a_running_agent_where_libqmis_proxy_is_not_installed() {
+    if !namespace::in_namespace("qmicli_works_beside_a_running_agent_where_libqmis_proxy_is_not_installed") {
+        return;
+    }
+    let mut router = Router::new();
+    let config =
+        router.config(["broadband", "broadband"], "").replace("qmi-proxy = false", "qmi-proxy = true");
+    fs::write(router.path("agent.toml"), config).unwrap();
+    let plain = router.agent("agent.toml");
+    let mut command = Command::new("unshare");
+    command.args(["-m", "sh", "-c", HIDE_PROXY, "sh"]).arg(plain.get_program()).args(plain.get_args());
+    *router.agent.get_mut() = Some(command.env("TANDEM_LOG", "warn").stdout(Stdio::null()).spawn().unwrap());
+    router.until_connected();
+    let control = fs::canonicalize(router.path("machine/dev").join(Place::of(0).control())).unwrap();
+    for (action, answer) in [("--dms-get-model", "MC7455"), ("--nas-get-signal-info", "RSRP")] {
+        let mut qmicli = Command::new("qmicli");
+        let output =
+            qmicli.args(["-p", "--device-open-qmi", "-d"]).arg(&control).arg(action).output().unwrap();
+        assert!(text(&output.stdout).contains(answer), "{}{}", text(&output.stdout), text(&output.stderr));
+    }
+    assert!(router.is(1, "connected") && router.dials(0) == 1);
+
+    // The same way the change of an image goes on over the restart of the modem.
+    let images = ["lte-image-preference", "--interface", &Place::of(0).netdev()];
+    let changed = router.json(&[&images[..], &["set", "VERIZON", "--force", "--json"]].concat());
+    assert_eq!(changed["result"], "changed", "{changed}");
+    router.until("the session after it", |router| router.is(1, "connected") && router.dials(0) == 2);
+    let told = router.told("image.changed", 1);
+    assert!(told[0]["after"]["carrier"].as_str().unwrap().ends_with("_VERIZON"), "{told:?}");
+    assert_eq!(router.dials(1), 1, "the other link has no part in it");
+}

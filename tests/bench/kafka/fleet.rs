@@ -1,0 +1,157 @@
+//! What a router says in a minute, and when its carrier fails.
+
+use chrono::{DateTime, Utc};
+use tandem::event::{
+    AgentSampled, Body, CauseSource, CellRun, ClockState, Epoch, Event, FailureClass, LinkChanged,
+    LinkFailed, LinkState, Origin, ProbeSampled, Radio, Sequence, SignalSampled, TrafficSampled,
+};
+use tandem::stream::{CE_TYPE, Record, Topic};
+
+/// Signal samples of one router in a minute: two links, one each ten seconds.
+pub const SAMPLES: usize = 12;
+pub const EPOCH: Epoch = Epoch(7);
+const LINKS: [&str; 2] = ["lte-dev-1", "lte-dev-2"];
+
+/// Name of router `number`.
+pub fn name(number: usize) -> String {
+    format!("branch-{number:06}")
+}
+
+/// Whether it is a customer of the carrier that fails: 40 % are.
+pub fn is_hit(number: usize) -> bool {
+    number % 5 < 2
+}
+
+/// A minute of samples; behind those of one in a hundred, a failure and its end.
+pub fn minute(number: usize, first: u64, time: DateTime<Utc>) -> Vec<Event> {
+    let mut bodies: Vec<(Option<&str>, Body)> = Vec::with_capacity(9);
+    for link in LINKS {
+        bodies.push((Some(link), signal(number).into()));
+        let traffic = TrafficSampled {
+            offset_ms: vec![60_000],
+            rx_bytes: vec![48_213 + number as u64 % 977],
+            tx_bytes: vec![22_871],
+            rx_packets: vec![311],
+            tx_packets: vec![287],
+            ..Default::default()
+        };
+        bodies.push((Some(link), traffic.into()));
+        let probe =
+            ProbeSampled { target: "192.0.2.1".into(), interval_ms: 60_000, sent: 2, lost: 0, rtt_us: None };
+        bodies.push((Some(link), probe.into()));
+    }
+    bodies.push((
+        None,
+        AgentSampled { interval_ms: 60_000, memory_bytes: 7_340_032, ..Default::default() }.into(),
+    ));
+    if number.is_multiple_of(100) {
+        bodies.push((Some(LINKS[1]), failed("no-service").into()));
+        bodies.push((
+            Some(LINKS[1]),
+            changed(LinkState::Connecting, LinkState::Connected, "service is back").into(),
+        ));
+    }
+    events(number, first, time, bodies)
+}
+
+/// The carrier of the first link fails.
+pub fn outage(number: usize, first: u64, time: DateTime<Utc>) -> Vec<Event> {
+    let bodies = vec![
+        (Some(LINKS[0]), failed(OUTAGE).into()),
+        (Some(LINKS[0]), changed(LinkState::Connected, LinkState::Waiting, OUTAGE).into()),
+    ];
+    events(number, first, time, bodies)
+}
+
+/// Reason of the outage.
+pub const OUTAGE: &str = "network-failure";
+
+/// A change of a link, as event `sequence`.
+pub fn status(number: usize, sequence: u64, time: DateTime<Utc>) -> Event {
+    let (from, to) = if sequence.is_multiple_of(2) {
+        (LinkState::Connecting, LinkState::Connected)
+    } else {
+        (LinkState::Connected, LinkState::Waiting)
+    };
+    let body = changed(from, to, "cause").into();
+    events(number, sequence, time, vec![(Some(LINKS[sequence as usize / 2 % 2]), body)]).remove(0)
+}
+
+/// As a gateway stores it.
+pub fn record(event: &Event, time: DateTime<Utc>) -> Record {
+    Record {
+        topic: Topic::of(event.class()),
+        key: event.router.to_string(),
+        headers: vec![(CE_TYPE.into(), event.body.kind().to_owned())],
+        value: Some(event.to_json()),
+        time,
+    }
+}
+
+fn events(number: usize, first: u64, time: DateTime<Utc>, bodies: Vec<(Option<&str>, Body)>) -> Vec<Event> {
+    let event = |(sequence, (subject, body)): (u64, (Option<&str>, Body))| Event {
+        router: name(number).parse().expect("a name"),
+        epoch: EPOCH,
+        sequence: Sequence(sequence),
+        time,
+        subject: subject.map(str::to_owned),
+        origin: Origin {
+            boot_id: "0f8fad5b-d9cb-469f-a165-70867728950e".into(),
+            uptime_ms: 86_400_000 + sequence,
+            clock: ClockState::Synced,
+        },
+        body,
+    };
+    (first..).zip(bodies).map(event).collect()
+}
+
+fn signal(seed: usize) -> SignalSampled {
+    let samples = SAMPLES / 2;
+    let wave = |n: usize| i16::try_from((n * 7 + seed * 13) % 9).expect("below 9");
+    let column = |base: i16| (0..samples).map(|n| Some(base + wave(n))).collect::<Vec<_>>();
+    let run = CellRun {
+        count: u32::try_from(samples).expect("few"),
+        radio: Radio::Lte,
+        band: Some(3),
+        cell_id: Some(0x01a2_b301),
+        tac: Some(4_711),
+    };
+    SignalSampled {
+        offset_ms: (0..samples as u32).map(|n| n * 10_000).collect(),
+        rssi_dbm: column(-70),
+        rsrp_dbm: column(-101),
+        rsrq_db: column(-12),
+        snr_db: (0..samples).map(|n| Some(f32::from(wave(n)) + 0.4)).collect(),
+        runs: vec![run],
+    }
+}
+
+fn changed(from: LinkState, to: LinkState, cause: &str) -> LinkChanged {
+    LinkChanged {
+        from,
+        to,
+        cause: cause.into(),
+        settings: None,
+        adopted: None,
+        apn: Some("broadband".into()),
+        correlation_id: None,
+    }
+}
+
+fn failed(reason: &str) -> LinkFailed {
+    LinkFailed {
+        attempt: 1,
+        r#type: 6,
+        code: 38,
+        reason: reason.into(),
+        class: FailureClass::NetworkBusy,
+        source: CauseSource::VerboseCallEndReason,
+        family: None,
+        next_retry_time: None,
+        retry_in_ms: Some(10_000),
+        signal: None,
+        cell: None,
+        detail: None,
+        correlation_id: None,
+    }
+}

@@ -1,0 +1,91 @@
+//! `tandem central` in a process of its own, and what it takes.
+
+use std::io::{BufRead as _, BufReader};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use serde_json::Value;
+use tandem::stream::KafkaSettings;
+
+/// Ticks of `/proc/PID/stat`, the same on every Linux.
+const TICKS_PER_S: f64 = 100.0;
+
+pub struct Process {
+    child: Child,
+    url: String,
+    client: reqwest::Client,
+}
+
+impl Process {
+    /// Starts one and waits until it listens.
+    pub fn start(place: &KafkaSettings, role: &str, data: &Path) -> Self {
+        let stream = format!(
+            "kafka://{}/{}?partitions={}&replication=1",
+            place.servers, place.prefix, place.partitions
+        );
+        let mut child = Command::new(env!("CARGO_BIN_EXE_tandem"))
+            .args(["central", "--listen", "127.0.0.1:0", "--role", role, "--stream", &stream, "--data"])
+            .arg(data)
+            .env("NO_COLOR", "1")
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the program");
+        let mut lines = BufReader::new(child.stderr.take().expect("a pipe")).lines().map_while(Result::ok);
+        let address = lines
+            .find_map(|line| Some(line.split_once("listening address=")?.1.trim().to_owned()))
+            .expect("it listens");
+        std::thread::spawn(move || lines.for_each(drop));
+        Self { child, url: format!("http://{address}"), client: reqwest::Client::new() }
+    }
+
+    /// Where it listens.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// What it answers, when it does.
+    pub async fn ask(&self, path: &str) -> Option<Value> {
+        let url = format!("{}{path}", self.url);
+        let response = self.client.get(url).timeout(Duration::from_secs(60)).send().await.ok()?;
+        if response.status().is_success() { response.json().await.ok() } else { None }
+    }
+
+    /// Resident memory, bytes.
+    pub fn resident_bytes(&self) -> f64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).expect("it runs");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("the kernel tells");
+        line.trim().trim_end_matches(" kB").parse::<f64>().expect("a number") * 1024.0
+    }
+
+    /// Processor time so far, seconds.
+    pub fn cpu_s(&self) -> f64 {
+        cpu_s(self.child.id())
+    }
+
+    /// Tells it to stop, and waits.
+    pub fn stop(mut self) {
+        kill(Pid::from_raw(i32::try_from(self.child.id()).expect("a process")), Signal::SIGTERM)
+            .expect("it runs");
+        self.child.wait().expect("a child");
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Processor time of a process so far, seconds.
+pub fn cpu_s(pid: u32) -> f64 {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).expect("it runs");
+    let fields = stat.rsplit_once(')').expect("a name in brackets").1;
+    let ticks = |field: usize| -> f64 {
+        fields.split_whitespace().nth(field).and_then(|text| text.parse().ok()).expect("a number")
+    };
+    (ticks(11) + ticks(12)) / TICKS_PER_S
+}

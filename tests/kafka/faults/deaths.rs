@@ -1,0 +1,134 @@
+//! `kill -9`: of a fold within its transaction, of a gateway before it could answer, of a broker.
+
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::Signal;
+use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use rdkafka::{ClientConfig, Offset, TopicPartitionList};
+use tandem::stream::{KafkaSettings, Topic};
+
+use super::cluster::Cluster;
+use super::process::Process;
+use super::setting::{PARTITIONS, SOME, Setting};
+use super::until;
+
+/// A transaction that is still open when nobody has gone on with it for this long was really cut.
+const STANDS_OPEN: Duration = Duration::from_millis(500);
+/// So long without an answer, and what was sent lies in the brokers.
+const STUCK: Duration = Duration::from_millis(400);
+
+/// Looks for transactions that are open in the state.
+struct Transactions {
+    committed: BaseConsumer,
+    all: BaseConsumer,
+    name: String,
+}
+
+impl Transactions {
+    fn of(place: &KafkaSettings) -> Self {
+        let client = |isolation: &str| {
+            ClientConfig::new()
+                .set("bootstrap.servers", &place.servers)
+                .set("group.id", "judge")
+                .set("isolation.level", isolation)
+                .create()
+                .unwrap()
+        };
+        let name = place.named(Topic::State.name());
+        Self { committed: client("read_committed"), all: client("read_uncommitted"), name }
+    }
+
+    fn ends(&self, client: &BaseConsumer) -> Vec<i64> {
+        let mut list = TopicPartitionList::new();
+        for partition in 0..PARTITIONS as i32 {
+            list.add_partition_offset(&self.name, partition, Offset::End).unwrap();
+        }
+        let ends = client.offsets_for_times(list, Duration::from_secs(10)).unwrap();
+        ends.elements().iter().map(|end| end.offset().to_raw().unwrap()).collect()
+    }
+
+    /// Where readers of what is committed have to wait, by partition.
+    fn open(&self) -> Vec<(usize, i64)> {
+        let all = self.ends(&self.all);
+        let committed = self.ends(&self.committed).into_iter().enumerate();
+        committed.filter(|(partition, end)| *end < all[*partition]).collect()
+    }
+
+    /// Whether a transaction is open and stays so while `fold` stands still.
+    fn stands_open(&self, fold: &Process) -> bool {
+        if self.open().is_empty() {
+            return false;
+        }
+        fold.signal(Signal::SIGSTOP);
+        let stopped_at = Instant::now();
+        let mut open = self.open();
+        while !open.is_empty() && stopped_at.elapsed() < STANDS_OPEN {
+            let now = self.open();
+            open.retain(|place| now.contains(place));
+        }
+        if open.is_empty() {
+            fold.signal(Signal::SIGCONT);
+        }
+        !open.is_empty()
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_fold_that_dies_in_its_transaction_leaves_no_trace() {
+    let cluster = Cluster::take().await;
+    let mut setting = Setting::start(&cluster, 2).await;
+    let transactions = Transactions::of(&setting.place);
+    for _ in 0..2 {
+        let fold = setting.folds.remove(0);
+        until("a transaction of the fold is cut", async || transactions.stands_open(&fold)).await;
+        fold.kill();
+        setting.folds.push(Process::start(&setting.place, "fold"));
+        setting.routers.until_heard(SOME).await;
+    }
+    setting.judge("kill -9 of a fold within its transaction, twice").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_gateway_stored_and_could_not_acknowledge_counts_once() {
+    let cluster = Cluster::take().await;
+    let mut setting = Setting::start(&cluster, 1).await;
+    for _ in 0..3 {
+        // While one replica stands still, what the leaders hold is not acknowledged by all.
+        let leader = cluster.leader(&setting.place, Topic::Status, 0).expect("somebody leads");
+        let paused = cluster.pause(leader % 3 + 1);
+        let (mut acknowledged, mut since) = (0, Instant::now());
+        until("the gateway waits for the brokers", async || {
+            let now = setting.routers.acknowledged_to_all();
+            if now != acknowledged {
+                (acknowledged, since) = (now, Instant::now());
+            }
+            since.elapsed() >= STUCK
+        })
+        .await;
+        setting.gateways.remove(0).kill();
+        drop(paused);
+        setting.another_gateway();
+        setting.routers.until_heard(SOME).await;
+    }
+    let sheet = setting.judge("kill -9 of the gateway between append and acknowledgement, 3 times").await;
+    assert!(sheet.doubles > 0, "something was stored that was not acknowledged");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_broker_that_dies_takes_nothing_along() {
+    let cluster = Cluster::take().await;
+    let setting = Setting::start(&cluster, 2).await;
+    for partition in [0, 1] {
+        let leader = cluster.leader(&setting.place, Topic::Status, partition).expect("somebody leads");
+        let killed = cluster.kill(leader);
+        until("another broker leads", async || {
+            let now = cluster.leader(&setting.place, Topic::Status, partition);
+            now.is_some_and(|now| now != leader)
+        })
+        .await;
+        setting.routers.until_heard(SOME).await;
+        drop(killed);
+        cluster.until_whole().await;
+    }
+    setting.judge("kill -9 of a broker that leads, twice").await;
+}

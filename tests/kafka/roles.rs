@@ -1,0 +1,98 @@
+//! Central in several processes: what one takes in, another shows.
+
+use std::io::{BufRead as _, BufReader};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+use tandem::stream::{Kafka, KafkaSettings, Stream as _, Topic};
+
+use super::{PATIENCE, broker, events};
+
+/// A `tandem central` of its own.
+struct Process {
+    child: Child,
+    address: String,
+    _data: tempfile::TempDir,
+}
+
+impl Process {
+    fn start(settings: &KafkaSettings, role: &str) -> Self {
+        let data = tempfile::tempdir().unwrap();
+        let stream = format!("kafka://{}/{}", settings.servers, settings.prefix);
+        let mut child = Command::new(env!("CARGO_BIN_EXE_tandem"))
+            .args(["central", "--listen", "127.0.0.1:0", "--role", role, "--stream", &stream])
+            .args(["--kafka-set", &format!("partitions={}", settings.partitions), "--data"])
+            .arg(data.path())
+            .env("NO_COLOR", "1")
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(child.stderr.take().unwrap()).lines().map_while(Result::ok);
+        let mut said = Vec::new();
+        let address = loop {
+            let line = lines.next().unwrap_or_else(|| panic!("{role} ended: {}", said.join("\n")));
+            if let Some((_, address)) = line.split_once("listening address=") {
+                break address.trim().to_owned();
+            }
+            said.push(line);
+        };
+        // Read on, or it would wait for us.
+        std::thread::spawn(move || lines.for_each(drop));
+        Self { child, address, _data: data }
+    }
+
+    async fn ask(&self, path: &str) -> Option<Value> {
+        let url = format!("http://{}{path}", self.address);
+        let response = reqwest::get(url).await.ok()?;
+        if response.status().is_success() { response.json().await.ok() } else { None }
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+async fn post(gateway: &Process, events: &[String]) {
+    let response = reqwest::Client::new()
+        .post(format!("http://{}/v1/events", gateway.address))
+        .header("content-type", "application/cloudevents-batch+json")
+        .body(format!("[{}]", events.join(",")))
+        .send()
+        .await
+        .unwrap();
+    assert!(response.status().is_success(), "{}", response.text().await.unwrap());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_one_gateway_takes_every_node_shows() {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let settings = broker::settings(4);
+    let gateways = [Process::start(&settings, "gateway"), Process::start(&settings, "gateway")];
+    let _folds = [Process::start(&settings, "fold"), Process::start(&settings, "fold")];
+    let nodes = [Process::start(&settings, "api"), Process::start(&settings, "api")];
+    for (router, gateway) in [("r-1", &gateways[0]), ("r-2", &gateways[1]), ("r-3", &gateways[0])] {
+        post(gateway, &[events::status_json(router, 1), events::status_json(router, 2)]).await;
+    }
+    let shows = |node: Value| node["routers"].as_u64() == Some(3) && node["freshness"]["lag_ms"] == 0;
+    let deadline = Instant::now() + PATIENCE;
+    for node in &nodes {
+        while !node.ask("/v1/fleet").await.is_some_and(shows) {
+            assert!(Instant::now() < deadline, "{:?}", node.ask("/v1/fleet").await);
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        assert!(node.ask("/v1/routers/r-2/events").await.unwrap()["events"].as_array().unwrap().len() == 2);
+    }
+    assert!(gateways[0].ask("/v1/fleet").await.is_none(), "a gateway serves no views");
+    assert!(gateways[0].ask("/readyz").await.unwrap()["ready"].as_bool().unwrap());
+
+    // What the folds left is where the next node begins.
+    let stream = Kafka::open(settings.clone()).await.unwrap();
+    while stream.bounds(Topic::State).await.unwrap().iter().all(|bounds| bounds.next == 0) {
+        assert!(Instant::now() < deadline, "no fold wrote state");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}

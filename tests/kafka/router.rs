@@ -1,0 +1,197 @@
+//! A router that writes straight to Kafka: its spool remains the truth.
+
+use std::path::Path;
+use std::time::Duration;
+
+use tandem::agent::Emission;
+use tandem::agent::emit::Stamper;
+use tandem::agent::journal::Journal;
+use tandem::agent::upload::{self, Deadlines, Progress};
+use tandem::config::{Privacy, Secret, Upload};
+use tandem::event::{Body, ConfigRolledBack, Event, Sequence};
+use tandem::stream::{Kafka, KafkaSettings, Limit, Position, Sqlite, SqliteSettings, Stream as _, Topic};
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
+
+use super::{PATIENCE, broker};
+
+const EVENTS: u64 = 300;
+
+fn journal(folder: &Path) -> Journal {
+    let stamper = Stamper::new("boot".into(), Privacy::default());
+    Journal::start(folder, "branch-0042".parse().unwrap(), 4 << 20, stamper).unwrap().0
+}
+
+async fn write(journal: &Journal, causes: std::ops::RangeInclusive<u64>) {
+    for cause in causes {
+        let (from_hash, hash) = ("a".into(), "b".into());
+        let body = ConfigRolledBack { from_hash, hash, cause: cause.to_string() }.into();
+        journal.emit_durably(Emission { subject: None, time: None, body }).await.unwrap();
+    }
+}
+
+fn options(settings: &KafkaSettings) -> Upload {
+    let to = format!("kafka://{}/{}?partitions={}", settings.servers, settings.prefix, settings.partitions);
+    Upload { to: Some(to), ..Upload::default() }
+}
+
+struct Running {
+    task: JoinHandle<anyhow::Result<()>>,
+    progress: watch::Receiver<Progress>,
+    stop: watch::Sender<bool>,
+}
+
+impl Running {
+    fn start(options: Upload, journal: &Journal) -> Self {
+        let journal = journal.clone();
+        let (stop, stopped) = watch::channel(false);
+        let (publish, progress) = watch::channel(Progress::default());
+        let task = tokio::spawn(async move {
+            upload::run(&options, Deadlines::default(), journal, publish, stopped).await
+        });
+        Self { task, progress, stop }
+    }
+
+    async fn until(&mut self, reached: impl FnMut(&Progress) -> bool) -> Progress {
+        timeout(PATIENCE, self.progress.wait_for(reached)).await.expect("in time").unwrap().clone()
+    }
+
+    async fn stop(self) {
+        self.stop.send_replace(true);
+        timeout(PATIENCE, self.task).await.expect("it stops when told").unwrap().unwrap();
+    }
+}
+
+async fn causes(stream: &Kafka) -> Vec<u64> {
+    let mut causes = Vec::new();
+    for bounds in stream.bounds(Topic::Status).await.unwrap() {
+        let mut position = Position { topic: Topic::Status, partition: bounds.partition, offset: 0 };
+        while position.offset < bounds.next {
+            let batch = stream.read(position, Limit::default()).await.unwrap();
+            position.offset = batch.next;
+            for stored in batch.records {
+                assert_eq!(stored.record.key, "branch-0042");
+                let event = Event::from_json(stored.record.value.as_ref().unwrap()).unwrap();
+                let Body::ConfigRolledBack(body) = event.body else { panic!("another event") };
+                causes.push(body.cause.parse().unwrap());
+            }
+        }
+    }
+    causes
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn events_wait_in_the_spool_until_every_one_is_stored() {
+    let folder = tempfile::tempdir().unwrap();
+    let journal = journal(folder.path());
+    write(&journal, 1..=EVENTS).await;
+    let settings = broker::settings(3);
+    let mut running = Running::start(options(&settings), &journal);
+    let fault = running.until(|progress| progress.fault.is_some()).await.fault.unwrap();
+    assert!(fault.contains(&settings.named("tandem.status")), "{fault}");
+    let depth = journal.depth().await.unwrap();
+    assert_eq!((depth.acknowledged, depth.status_events), (Sequence(0), EVENTS), "nothing is given up");
+
+    let stream = Kafka::open(settings).await.unwrap();
+    running.until(|progress| progress.acknowledged_at.is_some() && progress.fault.is_none()).await;
+    write(&journal, EVENTS + 1..=EVENTS + 5).await;
+    let deadline = tokio::time::Instant::now() + PATIENCE;
+    while journal.depth().await.unwrap().acknowledged < Sequence(EVENTS + 5) {
+        assert!(tokio::time::Instant::now() < deadline);
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    running.stop().await;
+    assert_eq!(journal.depth().await.unwrap().status_events, 0, "what is stored leaves the spool");
+    assert_eq!(causes(&stream).await, (1..=EVENTS + 5).collect::<Vec<_>>(), "all, once, in order");
+}
+
+/// Set in the process that measures itself.
+const MEASURED: &str = "TANDEM_KAFKA_ROUTER_MEASURED";
+/// Events of a full spool, and bytes of the text in each: together three times what the client may queue.
+const FULL: u64 = 1_500;
+const CAUSE_BYTES: usize = 2_000;
+/// Most that the client may take of a router, threads and buffers included, in KiB.
+const CLIENT_KB_MAX: u64 = 16 * 1024;
+
+/// A line of `/proc/self/status`, in KiB.
+fn memory_kb(name: &str) -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix(name)).unwrap();
+    line.trim_matches([':', ' ', '\t']).split(' ').next().unwrap().parse().unwrap()
+}
+
+/// In a process of its own, because memory is a process's.
+#[test]
+fn what_the_client_takes_of_a_router_is_bounded() {
+    if std::env::var_os(MEASURED).is_some() {
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+        return runtime.unwrap().block_on(upload_a_full_spool());
+    }
+    let output = std::process::Command::new(std::env::current_exe().unwrap())
+        .args(["router::what_the_client_takes_of_a_router_is_bounded", "--exact", "--nocapture"])
+        .env(MEASURED, "1")
+        .output()
+        .unwrap();
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success() && text.contains("1 passed"), "{text}{output:?}");
+    print!("{text}");
+}
+
+async fn upload_a_full_spool() {
+    let folder = tempfile::tempdir().unwrap();
+    let journal = journal(folder.path());
+    for _ in 0..FULL {
+        let mut random = fastrand::Rng::new();
+        let cause = (0..CAUSE_BYTES).map(|_| random.alphanumeric()).collect();
+        let body = ConfigRolledBack { from_hash: "a".into(), hash: "b".into(), cause }.into();
+        journal.emit_durably(Emission { subject: None, time: None, body }).await.unwrap();
+    }
+    let settings = broker::settings(3);
+    let before_kb = memory_kb("VmRSS");
+    // The most so far is forgotten.
+    std::fs::write("/proc/self/clear_refs", "5").unwrap();
+    let mut running = Running::start(options(&settings), &journal);
+    running.until(|progress| progress.fault.is_some()).await;
+    let waiting_kb = memory_kb("VmHWM").saturating_sub(before_kb);
+    // Made by another process: what that takes is not the router's.
+    let empty = nothing_to_copy();
+    let made = std::process::Command::new(env!("CARGO_BIN_EXE_tandem"))
+        .args(["stream", "copy", "--to", options(&settings).to.as_deref().unwrap(), "--from"])
+        .arg(empty.path())
+        .output()
+        .unwrap();
+    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    running.until(|progress| progress.acknowledged_at.is_some() && progress.fault.is_none()).await;
+    let deadline = tokio::time::Instant::now() + PATIENCE;
+    while journal.depth().await.unwrap().acknowledged < Sequence(FULL) {
+        assert!(tokio::time::Instant::now() < deadline);
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let sent_kb = memory_kb("VmHWM").saturating_sub(before_kb);
+    running.stop().await;
+    println!("client of a router: {waiting_kb} KiB while topics are missing, {sent_kb} KiB with all sent");
+    assert!(waiting_kb.max(sent_kb) < CLIENT_KB_MAX, "{waiting_kb} KiB, then {sent_kb} KiB");
+}
+
+/// An embedded stream without records.
+fn nothing_to_copy() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    drop(Sqlite::open(folder.path(), SqliteSettings::default()).unwrap());
+    folder
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn wrong_settings_are_told_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let journal = journal(folder.path());
+    let settings = broker::settings(1);
+    let nameless = Upload { token: Some(Secret::new("secret")), ..options(&settings) };
+    let unknown =
+        Upload { to: Some(format!("{}&lingerms=1", options(&settings).to.unwrap())), ..options(&settings) };
+    for (options, told) in [(nameless, "sasl.username"), (unknown, "lingerms")] {
+        let running = Running::start(options, &journal);
+        let error = timeout(PATIENCE, running.task).await.unwrap().unwrap().unwrap_err();
+        assert!(format!("{error:#}").contains(told), "{error:#}");
+    }
+}
