@@ -13,20 +13,27 @@ const KEPT: usize = 2;
 const SUFFIXES: [&str; 3] = ["", "-wal", "-shm"];
 
 /// Opens the database of `directory`. One that is damaged, or missing although the mark knows of one, is
-/// replaced, and what it held is written down as given up.
+/// replaced, and what it held is written down as given up. So is one that is `distrusted`: it passed this
+/// examination before and failed at work all the same.
 pub fn open_or_replace(
     directory: &Path,
     router: &RouterName,
     max_bytes: u64,
     mark: Option<Progress>,
+    distrusted: bool,
 ) -> Result<Store, StoreError> {
     let path = directory.join(FILE);
     let written = mark.is_some_and(|mark| mark.last > 0);
     if path.exists() && (written || !Store::is_blank(&path)) {
-        match Store::open(&path, router, max_bytes).and_then(|mut store| {
-            mark.map_or(Ok(()), |mark| store.reconcile(mark))?;
-            Ok(store)
-        }) {
+        let opened = if distrusted {
+            Err(StoreError::Damaged("it fails at work, and no examination finds why".into()))
+        } else {
+            Store::open(&path, router, max_bytes).and_then(|mut store| {
+                mark.map_or(Ok(()), |mark| store.reconcile(mark))?;
+                Ok(store)
+            })
+        };
+        match opened {
             Err(damage) if damage.is_damage() => {
                 tracing::error!(directory = %directory.display(), %damage, "spool is set aside, a new epoch begins");
             }

@@ -205,8 +205,9 @@ pub struct Depth {
 
 /// Samples committed together at most; fewer when a status event or a reader comes first.
 const GROUP_EVENTS: usize = 16;
-/// Tries to get past a damaged file in one call: the file is replaced once, a second damage is the disk's.
-const REPAIRS: usize = 1;
+/// Tries to get past damage in one call: the file is opened anew, which examines it and replaces it where it
+/// finds damage; then it is replaced whatever the examination says. A third damage is the disk's.
+const REPAIRS: usize = 2;
 
 /// The spool of one router.
 #[derive(Debug)]
@@ -219,6 +220,8 @@ pub struct Spool {
     /// What to remember once the disk takes it.
     unwritten: BTreeMap<String, String>,
     fault: Option<String>,
+    /// The file on disk passes its examination and fails at work: it is replaced when it is opened next.
+    distrusted: bool,
 }
 
 /// What is held while the folder can be used.
@@ -245,6 +248,7 @@ impl Spool {
             waiting: Waiting::default(),
             unwritten: BTreeMap::new(),
             fault: None,
+            distrusted: false,
         };
         match spool.disk() {
             Err(error @ SpoolError::InUse { .. }) => Err(error),
@@ -426,7 +430,10 @@ impl Spool {
                     return Ok(done);
                 }
                 // Dropping the disk closes the file; opening it again finds the damage and sets it aside.
-                Err(error) if error.is_damage() && repair < REPAIRS => drop(disk),
+                Err(error) if error.is_damage() && repair < REPAIRS => {
+                    drop(disk);
+                    self.distrusted = repair > 0;
+                }
                 Err(error) => {
                     self.disk = Some(disk);
                     return Err(self.failed(error.to_string()));
@@ -443,6 +450,7 @@ impl Spool {
                 Ok(disk) => {
                     self.disk = Some(disk);
                     self.fault = None;
+                    self.distrusted = false;
                 }
                 Err(SpoolError::Disk { cause, .. }) => return Err(self.failed(cause)),
                 Err(error) => {
@@ -460,7 +468,7 @@ impl Spool {
             .map_err(|error| disk_error(format!("create folder: {error}")))?;
         let lock = Lock::take(&self.directory)?;
         let mut mark = Mark::open(&self.directory);
-        let store = aside::open_or_replace(&self.directory, &self.router, self.max_bytes, mark.progress())
+        let store = aside::open_or_replace(&self.directory, &self.router, self.max_bytes, mark.progress(), self.distrusted)
             .map_err(|error| disk_error(error.to_string()))?;
         mark.raise(store.progress());
         Ok(Disk { store, mark, _lock: lock })

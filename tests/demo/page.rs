@@ -1,9 +1,12 @@
 //! The page in a real browser, over a running demo.
 
+use std::path::Path;
+use std::process::Command;
 use std::time::Duration;
 
 use super::browser::Browser;
 use super::process::{Demo, json, until};
+use assert_cmd::cargo::cargo_bin;
 use chrono::{DateTime, SubsecRound as _, Utc};
 use serde_json::Value;
 
@@ -53,7 +56,7 @@ fn the_page_shows_the_fleet_one_router_and_the_past() {
     let then = Utc::now().trunc_subsecs(0);
     a_filter_is_typed_and_kept(&browser);
     a_state_is_chosen(&browser, &demo);
-    a_click_opens_a_router(&browser);
+    a_click_opens_a_router(&browser, folder.path());
     // By now the past is far enough away to differ.
     the_past_is_shown_with_a_banner(&browser, &demo, then);
     it_fits_a_telephone(&browser, &demo);
@@ -125,7 +128,7 @@ fn a_state_is_chosen(browser: &Browser, demo: &Demo) {
     until("all routers again", PATIENCE, || (count(browser, "tbody tr") == u64::from(ROUTERS)).then_some(()));
 }
 
-fn a_click_opens_a_router(browser: &Browser) {
+fn a_click_opens_a_router(browser: &Browser, folder: &Path) {
     browser.click("a[href='#/routers/branch-0003']");
     until("the router's screen", PATIENCE, || browser.text("h1").starts_with("branch-0003").then_some(()));
     until("its failure", PATIENCE, || {
@@ -139,6 +142,12 @@ fn a_click_opens_a_router(browser: &Browser) {
     }
     assert_tidy(browser, "router");
     let live = browser.text("ol");
+    // Its links may have nothing to say for minutes; one that tries again says how that went.
+    let retry = Command::new(cargo_bin("tandem"))
+        .args(["retry", "lte-dev-2", "--socket"])
+        .arg(folder.join("branch-0003/agent.sock"))
+        .status();
+    assert!(retry.unwrap().success());
     until("events that come by themselves", PATIENCE, || (browser.text("ol") != live).then_some(()));
     browser.run("document.querySelector('[data-key=back]').focus()");
     browser.press("\u{e007}");

@@ -87,7 +87,9 @@ pub struct Kafka {
 /// What blocking calls need.
 struct Inner {
     cluster: Cluster,
-    asking: BaseConsumer<Context>,
+    /// Asks for offsets. Replaced when it has had no right answer for long: a client that holds on to what it once
+    /// heard of leaders is wrong until it is made anew.
+    asking: Mutex<Arc<BaseConsumer<Context>>>,
     cursors: Cursors,
     transactions: Transactions,
     groups: Mutex<HashMap<String, Arc<BaseConsumer<Context>>>>,
@@ -102,7 +104,7 @@ impl Kafka {
         let cluster = Cluster::new(settings);
         topics::ensure(&cluster).await?;
         let inner = Inner {
-            asking: cluster.client(&READER)?,
+            asking: Mutex::new(Arc::new(cluster.client(&READER)?)),
             cursors: Cursors::new(&cluster),
             transactions: Transactions::new(&cluster),
             groups: Mutex::default(),
@@ -173,7 +175,12 @@ impl Inner {
     /// The offsets of places, each by the end, the beginning, or the milliseconds of a time; the end when nothing is
     /// that late. One question for all of them, asked again while partitions change their leader.
     fn offsets(&self, places: &[(Topic, u32, Offset)]) -> Result<Vec<u64>, StreamError> {
-        self.insist(|| self.ask_offsets(places))
+        let answer = self.insist(|| self.ask_offsets(places));
+        if answer.is_err() {
+            let anew = Arc::new(self.cluster.client(&READER)?);
+            *self.asking.lock().unwrap_or_else(PoisonError::into_inner) = anew;
+        }
+        answer
     }
 
     /// Repeats a question to the brokers until it is answered, for [`ASK`] at most.
@@ -200,8 +207,9 @@ impl Inner {
             list.add_partition_offset(&name, partition, *offset)
                 .map_err(|error| self.cluster.error(&error))?;
         }
-        let answer = self.asking.offsets_for_times(list, ASK);
-        listen(&self.asking);
+        let asking = Arc::clone(&self.asking.lock().unwrap_or_else(PoisonError::into_inner));
+        let answer = asking.offsets_for_times(list, ASK);
+        listen(&asking);
         let answer = answer.map_err(|error| self.cluster.error(&error))?;
         let mut found = Vec::with_capacity(places.len());
         for (topic, partition, asked) in places {
@@ -252,7 +260,11 @@ impl Inner {
     }
 
     fn committed(&self, reader: &str) -> Result<Vec<Position>, StreamError> {
-        self.insist(|| self.ask_committed(reader))
+        let answer = self.insist(|| self.ask_committed(reader));
+        if answer.is_err() {
+            self.groups.lock().unwrap_or_else(PoisonError::into_inner).remove(reader);
+        }
+        answer
     }
 
     fn ask_committed(&self, reader: &str) -> Result<Vec<Position>, StreamError> {
