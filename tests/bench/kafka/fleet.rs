@@ -1,4 +1,4 @@
-//! What a router says in a minute, and when its carrier fails.
+//! What a router says now and then, and when its carrier fails.
 
 use chrono::{DateTime, Utc};
 use tandem::event::{
@@ -7,8 +7,8 @@ use tandem::event::{
 };
 use tandem::stream::{CE_TYPE, Record, Topic};
 
-/// Signal samples of one router in a minute: two links, one each ten seconds.
-pub const SAMPLES: usize = 12;
+/// Between two samples of a link.
+const SAMPLE_S: f64 = 10.0;
 pub const EPOCH: Epoch = Epoch(7);
 const LINKS: [&str; 2] = ["lte-dev-1", "lte-dev-2"];
 
@@ -22,27 +22,33 @@ pub fn is_hit(number: usize) -> bool {
     number % 5 < 2
 }
 
-/// A minute of samples; behind those of one in a hundred, a failure and its end.
-pub fn minute(number: usize, first: u64, time: DateTime<Utc>) -> Vec<Event> {
+/// Signal samples of one router in `seconds`.
+pub fn samples(seconds: f64) -> u64 {
+    LINKS.len() as u64 * (seconds / SAMPLE_S) as u64
+}
+
+/// The samples of `seconds`; behind those of one router in a hundred, a failure and its end.
+pub fn batch(number: usize, first: u64, time: DateTime<Utc>, seconds: f64) -> Vec<Event> {
+    let (minutes, interval_ms) = ((seconds / 60.0).ceil() as u32, (seconds * 1e3) as u32);
     let mut bodies: Vec<(Option<&str>, Body)> = Vec::with_capacity(9);
     for link in LINKS {
-        bodies.push((Some(link), signal(number).into()));
+        bodies.push((Some(link), signal(number, (seconds / SAMPLE_S) as usize).into()));
         let traffic = TrafficSampled {
-            offset_ms: vec![60_000],
-            rx_bytes: vec![48_213 + number as u64 % 977],
-            tx_bytes: vec![22_871],
-            rx_packets: vec![311],
-            tx_packets: vec![287],
+            offset_ms: (1..=minutes).map(|minute| minute * 60_000).collect(),
+            rx_bytes: column(minutes, 48_213 + number as u64 % 977),
+            tx_bytes: column(minutes, 22_871),
+            rx_packets: column(minutes, 311),
+            tx_packets: column(minutes, 287),
             ..Default::default()
         };
         bodies.push((Some(link), traffic.into()));
         let probe =
-            ProbeSampled { target: "192.0.2.1".into(), interval_ms: 60_000, sent: 2, lost: 0, rtt_us: None };
+            ProbeSampled { target: "192.0.2.1".into(), interval_ms, sent: 2 * minutes, lost: 0, rtt_us: None };
         bodies.push((Some(link), probe.into()));
     }
     bodies.push((
         None,
-        AgentSampled { interval_ms: 60_000, memory_bytes: 7_340_032, ..Default::default() }.into(),
+        AgentSampled { interval_ms, memory_bytes: 7_340_032, ..Default::default() }.into(),
     ));
     if number.is_multiple_of(100) {
         bodies.push((Some(LINKS[1]), failed("no-service").into()));
@@ -105,8 +111,12 @@ fn events(number: usize, first: u64, time: DateTime<Utc>, bodies: Vec<(Option<&s
     (first..).zip(bodies).map(event).collect()
 }
 
-fn signal(seed: usize) -> SignalSampled {
-    let samples = SAMPLES / 2;
+/// What hardly moves, once a minute.
+fn column(minutes: u32, value: u64) -> Vec<u64> {
+    (0..u64::from(minutes)).map(|minute| value + minute % 7).collect()
+}
+
+fn signal(seed: usize, samples: usize) -> SignalSampled {
     let wave = |n: usize| i16::try_from((n * 7 + seed * 13) % 9).expect("below 9");
     let column = |base: i16| (0..samples).map(|n| Some(base + wave(n))).collect::<Vec<_>>();
     let run = CellRun {

@@ -1,4 +1,4 @@
-//! A fleet that talks for a minute: each router sends a batch of samples once, some a failure, and halfway the carrier of 40 % fails.
+//! A fleet that talks for a minute: each router sends a batch of samples now and then, some a failure, and halfway the carrier of 40 % fails.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -19,8 +19,8 @@ use crate::{Options, figure, fleet};
 const PARTITIONS: u32 = 12;
 /// Connections to the gateway; each carries the routers of its number.
 const CONNECTIONS: usize = 64;
-/// A router sends once in this time.
-const PERIOD_S: f64 = 60.0;
+/// A router sends once in this time unless told otherwise. Ten minutes are what the agent does by itself.
+const EVERY_S: f64 = 60.0;
 /// One event in so many is followed on its way to the view.
 const FOLLOWED: u64 = 16;
 /// Signal samples a second of 100,000 routers.
@@ -50,7 +50,8 @@ struct Counts {
 pub async fn run(options: &Options) {
     let quick = options.has("--quick");
     let routers = options.value("--routers").unwrap_or(if quick { 500 } else { 100_000 });
-    let seconds = options.value("--seconds").unwrap_or(if quick { 6.0 } else { PERIOD_S });
+    let every_s: f64 = options.value("--every").unwrap_or(EVERY_S);
+    let seconds = options.value("--seconds").unwrap_or(if quick { 6.0 } else { every_s });
     let to_kafka = options.value::<String>("--to").is_some_and(|to| to == "kafka");
     let broker = Broker::start();
     let place = broker.place("load", PARTITIONS);
@@ -75,7 +76,7 @@ pub async fn run(options: &Options) {
 
     let before = [cpu_s(broker.pid), gateway.cpu_s(), fold.cpu_s()];
     let began = Instant::now();
-    let counts = talk(target, routers, seconds).await;
+    let counts = talk(target, routers, seconds, every_s).await;
     let took_s = began.elapsed().as_secs_f64();
     let after = [cpu_s(broker.pid), gateway.cpu_s(), fold.cpu_s()];
     let count = |count: &AtomicU64| count.load(Ordering::Relaxed) as f64;
@@ -149,7 +150,7 @@ async fn follow_some(
 }
 
 /// Has all routers send what they have to say within `seconds`.
-async fn talk(target: Target, routers: usize, seconds: f64) -> Arc<Counts> {
+async fn talk(target: Target, routers: usize, seconds: f64, every_s: f64) -> Arc<Counts> {
     let (target, counts) = (Arc::new(target), Arc::new(Counts::default()));
     let began = tokio::time::Instant::now();
     let connections: Vec<_> = (0..CONNECTIONS)
@@ -157,10 +158,10 @@ async fn talk(target: Target, routers: usize, seconds: f64) -> Arc<Counts> {
             let mut due: Vec<(f64, usize, bool)> = Vec::new();
             for router in (connection..routers).step_by(CONNECTIONS) {
                 let offset = router as f64 / routers as f64;
-                let mut at_s = offset * PERIOD_S.min(seconds);
+                let mut at_s = offset * every_s.min(seconds);
                 while at_s < seconds {
                     due.push((at_s, router, false));
-                    at_s += PERIOD_S;
+                    at_s += every_s;
                 }
                 if fleet::is_hit(router) {
                     due.push((seconds / 2.0 + offset * seconds / 6.0, router, true));
@@ -176,12 +177,13 @@ async fn talk(target: Target, routers: usize, seconds: f64) -> Arc<Counts> {
                     let late_ms = u64::try_from(due.elapsed().as_millis()).unwrap_or(u64::MAX);
                     counts.late_ms.fetch_max(late_ms, Ordering::Relaxed);
                     let first = &mut next[router / CONNECTIONS];
-                    let tell = if is_outage { fleet::outage } else { fleet::minute };
-                    let events = tell(router, *first, Utc::now());
+                    let events = if is_outage {
+                        fleet::outage(router, *first, Utc::now())
+                    } else {
+                        counts.samples.fetch_add(fleet::samples(every_s), Ordering::Relaxed);
+                        fleet::batch(router, *first, Utc::now(), every_s)
+                    };
                     *first += events.len() as u64;
-                    if !is_outage {
-                        counts.samples.fetch_add(fleet::SAMPLES as u64, Ordering::Relaxed);
-                    }
                     target.send(&events, &counts).await;
                 }
             })
