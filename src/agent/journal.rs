@@ -38,11 +38,11 @@ const RECENT_BYTES: usize = 128 * 1024;
 enum Request {
     Emit(Box<Emission>, Option<oneshot::Sender<Appended>>),
     Read { after: Option<Sequence>, max_bytes: usize, answer: oneshot::Sender<Result<Batch, SpoolError>> },
+    Newest { limit: u32, max_bytes: usize, answer: oneshot::Sender<Result<Vec<Box<RawValue>>, SpoolError>> },
     Acknowledge { epoch: Epoch, sequence: Sequence, answer: oneshot::Sender<Result<(), SpoolError>> },
     GiveUp { what: GivenUp, cause: &'static str, answer: oneshot::Sender<Result<(), SpoolError>> },
     Remember { key: String, value: String, answer: oneshot::Sender<Result<(), SpoolError>> },
     Recall { key: String, answer: oneshot::Sender<Option<String>> },
-    Recent(oneshot::Sender<Vec<Box<RawValue>>>),
     Depth(oneshot::Sender<Depth>),
     SetPrivacy(Privacy),
     Tick,
@@ -129,6 +129,15 @@ impl Journal {
         Ok(self.ask(|answer| Request::Read { after, max_bytes, answer }).await??)
     }
 
+    /// The newest `limit` events, newest first: up to `max_bytes` of JSON that still lie in the spool, then the last
+    /// [`RECENT_EVENTS`] status events of this run that central has already. What was given up before is declared first.
+    ///
+    /// # Errors
+    /// When the disk cannot be used.
+    pub async fn newest(&self, limit: u32, max_bytes: usize) -> Result<Vec<Box<RawValue>>, JournalError> {
+        Ok(self.ask(|answer| Request::Newest { limit, max_bytes, answer }).await??)
+    }
+
     /// Trims everything up to `sequence`.
     ///
     /// # Errors
@@ -165,15 +174,6 @@ impl Journal {
     /// What was kept under `key`.
     pub async fn recall(&self, key: &str) -> Option<String> {
         self.ask(|answer| Request::Recall { key: key.to_owned(), answer }).await.ok().flatten()
-    }
-
-    /// Status events that central has already, oldest first: the last [`RECENT_EVENTS`] of this run. What central
-    /// does not have yet is for [`Self::read`].
-    ///
-    /// # Errors
-    /// [`JournalError::Ended`].
-    pub async fn recent(&self) -> Result<Vec<Box<RawValue>>, JournalError> {
-        self.ask(Request::Recent).await
     }
 
     /// How full the spool is.
@@ -249,6 +249,9 @@ impl Writer<'_> {
             Request::Read { after, max_bytes, answer } => {
                 let _ = answer.send(self.read(after, max_bytes));
             }
+            Request::Newest { limit, max_bytes, answer } => {
+                let _ = answer.send(self.newest(limit, max_bytes));
+            }
             Request::Acknowledge { epoch, sequence, answer } => {
                 let events = self.about_to_go(sequence);
                 let acknowledged = self.spool.acknowledge(epoch, sequence);
@@ -269,9 +272,6 @@ impl Writer<'_> {
             Request::Recall { key, answer } => {
                 let _ = answer.send(self.spool.recall(&key));
             }
-            Request::Recent(answer) => {
-                let _ = answer.send(self.recent.events.iter().cloned().collect());
-            }
             Request::Depth(answer) => {
                 let _ = answer.send(self.spool.depth());
             }
@@ -285,11 +285,22 @@ impl Writer<'_> {
     }
 
     fn read(&mut self, after: Option<Sequence>, max_bytes: usize) -> Result<Batch, SpoolError> {
+        self.declare()?;
+        self.spool.read(after.unwrap_or_default(), max_bytes)
+    }
+
+    fn newest(&mut self, limit: u32, max_bytes: usize) -> Result<Vec<Box<RawValue>>, SpoolError> {
+        self.declare()?;
+        let waiting = self.spool.newest(limit, max_bytes)?;
+        Ok(waiting.into_iter().chain(self.recent.events.iter().rev().cloned()).take(limit as usize).collect())
+    }
+
+    /// Makes events of what was given up.
+    fn declare(&mut self) -> Result<(), SpoolError> {
         let now = self.look_at_clocks();
         let stamper = &*self.stamper;
         self.spool.declare(|body: Body| stamper.stamp(Emission { subject: None, time: None, body }, now))?;
-        let after = after.unwrap_or_default();
-        self.spool.read(after, max_bytes)
+        Ok(())
     }
 
     /// The status events that an acknowledgement up to `sequence` trims, as far as they are worth keeping.
@@ -358,24 +369,23 @@ mod tests {
             journal.emit(emission(&number.to_string())).await;
         }
         let batch = journal.read(None, 1 << 20).await.unwrap();
-        let told = async || {
-            let kept = journal.recent().await.unwrap().into_iter();
-            let waiting =
-                journal.read(None, 1 << 20).await.unwrap().events.into_iter().map(|event| event.json);
+        let told = async |limit: usize| {
+            let newest = journal.newest(u32::try_from(limit).unwrap(), 1 << 20).await.unwrap();
             let all =
-                kept.chain(waiting).map(|json| Event::from_json(json.get().as_bytes()).unwrap().sequence.0);
+                newest.iter().rev().map(|json| Event::from_json(json.get().as_bytes()).unwrap().sequence.0);
             all.collect::<Vec<_>>()
         };
         let all: Vec<u64> = (1..=count as u64).collect();
-        assert_eq!(told().await, all);
+        assert_eq!(told(count).await, all);
         for upto in [5, 5, 3, 60] {
             journal.acknowledge(batch.epoch, Sequence(upto)).await.unwrap();
-            assert_eq!(told().await, all);
+            assert_eq!(told(count).await, all);
+            assert_eq!(told(100).await, all[count - 100..]);
         }
         assert!(journal.acknowledge(batch.epoch, Sequence(count as u64 + 1)).await.is_err());
-        assert_eq!(told().await, all);
+        assert_eq!(told(count).await, all);
         journal.acknowledge(batch.epoch, Sequence(count as u64)).await.unwrap();
-        assert_eq!(told().await, all[20..]);
+        assert_eq!(told(count).await, all[20..]);
     }
 
     #[tokio::test]

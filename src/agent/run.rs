@@ -589,12 +589,9 @@ impl Agent {
 
     /// The newest events, newest first: those that still lie in the spool, then those that central has already.
     async fn events(&self, limit: u32) -> Answer {
-        let recent = self.journal.recent().await.map_err(|error| error.to_string())?;
-        let batch = self.journal.read(None, EVENTS_BYTES).await.map_err(|error| error.to_string())?;
-        let waiting = batch.events.into_iter().map(|event| event.json);
-        let all: Vec<_> = recent.into_iter().chain(waiting).collect();
-        let events = all.iter().rev().take(limit as usize);
-        let values: Result<Vec<Value>, _> = events.map(|json| serde_json::from_str(json.get())).collect();
+        let events = self.journal.newest(limit, EVENTS_BYTES).await.map_err(|error| error.to_string())?;
+        let values: Result<Vec<Value>, _> =
+            events.iter().map(|json| serde_json::from_str(json.get())).collect();
         values.map(Value::Array).map_err(|error| error.to_string())
     }
 

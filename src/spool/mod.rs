@@ -50,6 +50,7 @@
 
 mod aside;
 mod lock;
+mod look;
 mod mark;
 mod record;
 mod store;
@@ -66,6 +67,7 @@ use serde_json::value::RawValue;
 
 use crate::event::{Body, Class, Epoch, Event, Origin, RouterName, Sequence, SpoolDropped};
 
+pub use look::Look;
 pub use verify::{Hole, Report, verify};
 
 use lock::Lock;
@@ -336,6 +338,15 @@ impl Spool {
         })
     }
 
+    /// The newest `limit` events that central does not have, newest first, as many as fit in `max_bytes` of JSON, one at least.
+    ///
+    /// # Errors
+    /// [`SpoolError::Disk`].
+    pub fn newest(&mut self, limit: u32, max_bytes: usize) -> Result<Vec<Box<RawValue>>, SpoolError> {
+        self.flush()?;
+        self.on_disk(|_, disk| disk.store.newest(limit, max_bytes))
+    }
+
     /// Trims everything up to `sequence`, which central has. An older acknowledgement changes nothing.
     ///
     /// # Errors
@@ -468,8 +479,14 @@ impl Spool {
             .map_err(|error| disk_error(format!("create folder: {error}")))?;
         let lock = Lock::take(&self.directory)?;
         let mut mark = Mark::open(&self.directory);
-        let store = aside::open_or_replace(&self.directory, &self.router, self.max_bytes, mark.progress(), self.distrusted)
-            .map_err(|error| disk_error(error.to_string()))?;
+        let store = aside::open_or_replace(
+            &self.directory,
+            &self.router,
+            self.max_bytes,
+            mark.progress(),
+            self.distrusted,
+        )
+        .map_err(|error| disk_error(error.to_string()))?;
         mark.raise(store.progress());
         Ok(Disk { store, mark, _lock: lock })
     }

@@ -289,6 +289,11 @@ impl Store {
         Ok(stored)
     }
 
+    /// See [`newest`].
+    pub fn newest(&self, limit: u32, max_bytes: usize) -> Result<Vec<Box<RawValue>>> {
+        newest(&self.db, self.progress.epoch, limit, max_bytes)
+    }
+
     /// Trims everything up to `sequence`.
     pub fn acknowledge(&mut self, sequence: Sequence) -> Result<()> {
         if sequence.0 <= self.progress.acknowledged {
@@ -343,10 +348,7 @@ impl Store {
     }
 
     pub fn recall(&self, key: &str) -> Result<Option<String>> {
-        Ok(self
-            .db
-            .query_row("SELECT value FROM remembered WHERE key = ?1", [key], |row| row.get(0))
-            .optional()?)
+        recall(&self.db, key)
     }
 
     pub fn depth(&mut self) -> Result<Counts> {
@@ -655,6 +657,30 @@ pub fn scan(db: &Connection, progress: Progress) -> Result<Rows> {
         });
     }
     Ok(found)
+}
+
+/// The newest `limit` events, newest first, as many as fit in `max_bytes` of JSON, one at least. What is damaged is left out.
+pub fn newest(db: &Connection, epoch: Epoch, limit: u32, max_bytes: usize) -> Result<Vec<Box<RawValue>>> {
+    let mut query = db.prepare("SELECT sequence, record FROM event ORDER BY sequence DESC LIMIT ?1")?;
+    let mut rows = query.query([limit])?;
+    let (mut newest, mut bytes) = (Vec::new(), 0);
+    while let Some(row) = rows.next()? {
+        let sequence = Sequence(unsigned(row.get(0)?));
+        let packed = row.get_ref(1)?.as_blob().map_err(|error| StoreError::Damaged(error.to_string()))?;
+        let Some((_, json)) = unpack(epoch, sequence, packed) else { continue };
+        bytes += json.get().len();
+        if bytes > max_bytes && !newest.is_empty() {
+            break;
+        }
+        newest.push(json);
+    }
+    Ok(newest)
+}
+
+/// What is remembered under `key`.
+pub fn recall(db: &Connection, key: &str) -> Result<Option<String>> {
+    let query = "SELECT value FROM remembered WHERE key = ?1";
+    Ok(db.query_row(query, [key], |row| row.get(0)).optional()?)
 }
 
 /// What an event declares as given up.

@@ -487,6 +487,41 @@ fn verify_tells_whole_from_holed_from_damaged() {
 }
 
 #[test]
+fn a_look_shows_the_newest_and_what_is_remembered_also_beside_a_writer() {
+    let folder = tempfile::tempdir().unwrap();
+    assert!(Look::open(folder.path()).is_err_and(|error| error.to_string().contains("there is no spool.db")));
+    let mut spool = open(&folder);
+    spool.remember("key", "1").unwrap();
+    spool.append(sample("lte-dev-1"));
+    for number in 0..5 {
+        spool.append(status(number));
+    }
+    let path = folder.path().join(FILE);
+    let causes = |events: Vec<Box<RawValue>>| {
+        let cause = |json: Box<RawValue>| match Event::from_json(json.get().as_bytes()).unwrap().body {
+            Body::ConfigRolledBack(told) => told.cause,
+            other => other.kind().to_owned(),
+        };
+        events.into_iter().map(cause).collect::<Vec<_>>()
+    };
+    let check = || {
+        let look = Look::open(folder.path()).unwrap();
+        assert_eq!(causes(look.newest(3, 1 << 20).unwrap()), ["number 4", "number 3", "number 2"]);
+        assert_eq!(causes(look.newest(3, 1).unwrap()), ["number 4"]);
+        assert_eq!(look.newest(100, 1 << 20).unwrap().len(), 6);
+        assert_eq!(look.recall("key").unwrap().as_deref(), Some("1"));
+        assert_eq!(look.recall("other").unwrap(), None);
+    };
+    check();
+    assert_eq!(causes(spool.newest(1, 1).unwrap()), ["number 4"]);
+    drop(spool);
+    check();
+    with_sql(&path, "UPDATE status SET record = x'00' WHERE sequence = (SELECT max(sequence) FROM status)");
+    let look = Look::open(folder.path()).unwrap();
+    assert_eq!(causes(look.newest(2, 1 << 20).unwrap()), ["number 3"], "what is damaged is left out");
+}
+
+#[test]
 fn verify_changes_nothing() {
     let (folder, spool, _) = reopened_after(|_| ());
     drop(spool);

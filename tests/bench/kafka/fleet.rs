@@ -42,14 +42,16 @@ pub fn batch(number: usize, first: u64, time: DateTime<Utc>, seconds: f64) -> Ve
             ..Default::default()
         };
         bodies.push((Some(link), traffic.into()));
-        let probe =
-            ProbeSampled { target: "192.0.2.1".into(), interval_ms, sent: 2 * minutes, lost: 0, rtt_us: None };
+        let probe = ProbeSampled {
+            target: "192.0.2.1".into(),
+            interval_ms,
+            sent: 2 * minutes,
+            lost: 0,
+            rtt_us: None,
+        };
         bodies.push((Some(link), probe.into()));
     }
-    bodies.push((
-        None,
-        AgentSampled { interval_ms, memory_bytes: 7_340_032, ..Default::default() }.into(),
-    ));
+    bodies.push((None, AgentSampled { interval_ms, memory_bytes: 7_340_032, ..Default::default() }.into()));
     if number.is_multiple_of(100) {
         bodies.push((Some(LINKS[1]), failed("no-service").into()));
         bodies.push((
