@@ -204,6 +204,31 @@ fn two_links_come_up_and_tell_each_step_in_order() {
 }
 
 #[test]
+fn what_both_families_carry_is_counted() {
+    let mut router = Router::new();
+    let config = router.config(["broadband", "broadband"], "[upload]\nbatch-interval = \"1s\"");
+    let both = config.replace("dhcp = \"v4\"", "dhcp = \"v4v6\"");
+    fs::write(router.path("agent.toml"), both).unwrap();
+    router.start();
+    router.until_connected();
+    // More than either session has carried alone.
+    let most = |router: &Router| {
+        let now = router.modems[0].now();
+        router.modems[0].inspect(|modem| modem.sessions().iter().map(|one| one.bytes(now).1).max().unwrap())
+    };
+    router.until("counters of both sessions", |router| {
+        let shown = router.link(1).unwrap()["packet_statistics"]["rx_bytes_ok"].as_u64();
+        shown.is_some_and(|shown| shown > most(router))
+    });
+    router.until("traffic of both sessions", |router| {
+        let samples = router.told("traffic.sampled", 1);
+        let columns = samples.iter().flat_map(|sample| sample["rx_bytes"].as_array().unwrap());
+        columns.map(|count| count.as_u64().unwrap()).sum::<u64>() > most(router)
+    });
+    assert_eq!(router.modems[0].inspect(|modem| modem.sessions().len()), 2);
+}
+
+#[test]
 fn a_technician_asks_and_orders_through_the_agent() {
     let mut router = Router::new();
     router.start();

@@ -60,30 +60,25 @@ fn run(radio: Radio, cell: &Cell) -> CellRun {
 pub struct TrafficBatch {
     start: Option<DateTime<Utc>>,
     columns: TrafficSampled,
-    before: Option<(DateTime<Utc>, Statistics)>,
 }
 
 impl TrafficBatch {
-    /// Notes the counters. Counters that went back began anew.
-    pub fn push(&mut self, now: DateTime<Utc>, counters: &Statistics) {
-        let Some((since, before)) = self.before.replace((now, *counters)) else { return };
-        let grown = |new: Option<u64>, old: Option<u64>| {
-            let (new, old) = (new.unwrap_or(0), old.unwrap_or(0));
-            if new < old { new } else { new - old }
-        };
-        if self.columns.offset_ms.len() < SAMPLES_MAX {
-            let start = *self.start.get_or_insert(since);
-            let columns = &mut self.columns;
-            columns.offset_ms.push(offset_ms(start, now));
-            columns.rx_bytes.push(grown(counters.rx_bytes, before.rx_bytes));
-            columns.tx_bytes.push(grown(counters.tx_bytes, before.tx_bytes));
-            columns.rx_packets.push(grown(counters.rx_packets, before.rx_packets));
-            columns.tx_packets.push(grown(counters.tx_packets, before.tx_packets));
-            columns.rx_errors.push(grown(counters.rx_errors, before.rx_errors));
-            columns.tx_errors.push(grown(counters.tx_errors, before.tx_errors));
-            columns.rx_dropped.push(grown(counters.rx_dropped, before.rx_dropped));
-            columns.tx_dropped.push(grown(counters.tx_dropped, before.tx_dropped));
+    /// Adds what was carried in an interval. A full batch takes no more until it is taken.
+    pub fn push(&mut self, since: DateTime<Utc>, now: DateTime<Utc>, carried: &Statistics) {
+        if self.columns.offset_ms.len() >= SAMPLES_MAX {
+            return;
         }
+        let start = *self.start.get_or_insert(since);
+        let columns = &mut self.columns;
+        columns.offset_ms.push(offset_ms(start, now));
+        columns.rx_bytes.push(carried.rx_bytes.unwrap_or(0));
+        columns.tx_bytes.push(carried.tx_bytes.unwrap_or(0));
+        columns.rx_packets.push(carried.rx_packets.unwrap_or(0));
+        columns.tx_packets.push(carried.tx_packets.unwrap_or(0));
+        columns.rx_errors.push(carried.rx_errors.unwrap_or(0));
+        columns.tx_errors.push(carried.tx_errors.unwrap_or(0));
+        columns.rx_dropped.push(carried.rx_dropped.unwrap_or(0));
+        columns.tx_dropped.push(carried.tx_dropped.unwrap_or(0));
     }
 
     /// What was gathered, with the start of the first interval; `None` when nothing was. Columns of errors and drops
@@ -155,10 +150,10 @@ mod tests {
 
     #[test]
     fn a_column_of_what_never_happened_is_left_out() {
-        let count = |errors| Statistics { rx_errors: Some(errors), ..Statistics::default() };
         let mut batch = TrafficBatch::default();
-        for (second, errors) in [(0, 3), (60, 3), (120, 5)] {
-            batch.push(at(second), &count(errors));
+        for (second, errors) in [(60, 0), (120, 2)] {
+            let carried = Statistics { rx_errors: Some(errors), ..Statistics::default() };
+            batch.push(at(second - 60), at(second), &carried);
         }
         let Some((_, Body::TrafficSampled(columns))) = batch.take() else { panic!("other body") };
         assert_eq!((columns.rx_errors, columns.tx_errors), (vec![0, 2], vec![]));
@@ -166,13 +161,14 @@ mod tests {
     }
 
     #[test]
-    fn counters_that_begin_anew_are_not_negative_traffic() {
-        let count = |rx, tx| Statistics { rx_bytes: Some(rx), tx_bytes: Some(tx), ..Statistics::default() };
+    fn intervals_are_told_from_the_start_of_the_first() {
+        let carried = |rx, tx| Statistics { rx_bytes: Some(rx), tx_bytes: Some(tx), ..Statistics::default() };
         let mut batch = TrafficBatch::default();
-        batch.push(at(0), &count(1000, 500));
-        batch.push(at(10), &count(1500, 600));
-        batch.push(at(20), &count(40, 20));
+        batch.push(at(0), at(10), &carried(500, 100));
+        batch.push(at(10), at(20), &carried(40, 20));
         let (start, Body::TrafficSampled(columns)) = batch.take().unwrap() else { panic!("other body") };
-        assert_eq!((start, columns.rx_bytes, columns.tx_bytes), (at(0), vec![500, 40], vec![100, 20]));
+        assert_eq!((start, columns.offset_ms), (at(0), vec![10_000, 20_000]));
+        assert_eq!((columns.rx_bytes, columns.tx_bytes), (vec![500, 40], vec![100, 20]));
+        assert!(batch.take().is_none());
     }
 }

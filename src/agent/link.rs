@@ -22,12 +22,13 @@ use super::Emission;
 use super::batch::{SignalBatch, TrafficBatch};
 use super::beats;
 use super::correlation::Correlations;
+use super::counters::Meter;
 use super::emit;
 use super::journal::Journal;
 use super::recover::Climber;
 use super::report::{self, Look};
 use super::socket::Answer;
-use super::uplinks::{Wish, Wishes};
+use super::uplinks::{View, Wish, Wishes};
 use crate::config::{Sample, Serial};
 use crate::event::{Body, ImageChanged, IpFamily, LinkState, ModemDetected, ModemRemoved, Rung};
 use crate::link::failure::Cause;
@@ -140,7 +141,7 @@ pub struct News {
     pub at: Instant,
     /// Id of the change that brought it there; its events carry the same.
     pub correlation_id: Option<String>,
-    /// Counters of the session as the modem last told them.
+    /// Counters of its sessions together, as last read.
     pub statistics: Option<Statistics>,
 }
 
@@ -167,6 +168,8 @@ pub struct Setup {
     pub news: watch::Sender<AllNews>,
     /// What the choice of uplinks wants of this link.
     pub wishes: watch::Receiver<Wishes>,
+    /// What the choice of uplinks knows, with the counters of each interface.
+    pub view: watch::Receiver<View>,
     /// Ids for what is noticed here.
     pub correlations: Arc<Correlations>,
 }
@@ -208,7 +211,8 @@ struct Looked {
     sample: bool,
     inputs: Vec<Input>,
     reading: Option<Reading>,
-    statistics: Option<Statistics>,
+    /// Of each family that is up.
+    statistics: Option<Vec<(IpFamily, Statistics)>>,
 }
 
 /// What the next look is to cover.
@@ -238,6 +242,7 @@ struct Link {
     image: Option<Job<ImageFate>>,
     due: Due,
     signals: SignalBatch,
+    meter: Meter,
     traffic: TrafficBatch,
     wish: Wish,
     status: watch::Sender<LinkStatus>,
@@ -275,6 +280,7 @@ pub async fn run(
         image: None,
         due: Due::default(),
         signals: SignalBatch::default(),
+        meter: Meter::default(),
         traffic: TrafficBatch::default(),
         wish: Wish::default(),
         status,
@@ -637,12 +643,16 @@ impl Link {
         }
     }
 
-    fn count(&mut self, at: DateTime<Utc>, now: &Statistics) {
-        self.status.send_modify(|status| status.packet_statistics = Some(packet_statistics(now)));
-        self.traffic.push(at, now);
+    fn count(&mut self, at: DateTime<Utc>, sessions: &[(IpFamily, Statistics)]) {
+        let name = &self.setup.part.config.name;
+        let interface = self.setup.view.borrow().devices.get(name).map(|device| device.counters);
+        let metered = self.meter.read(at, sessions, interface.as_ref());
+        self.status.send_modify(|status| status.packet_statistics = Some(packet_statistics(&metered.total)));
+        if let Some((since, carried)) = metered.grown {
+            self.traffic.push(since, at, &carried);
+        }
         self.setup.news.send_if_modified(|all| {
-            let news = all.get_mut(&self.setup.part.config.name);
-            news.map(|news| news.statistics = Some(*now)).is_some()
+            all.get_mut(name).map(|news| news.statistics = Some(metered.total)).is_some()
         });
     }
 
@@ -805,11 +815,7 @@ async fn look(driver: Arc<Driver>, due: Due) -> Looked {
             looked.reading = driver.signal().await.ok();
         }
         if due.statistics {
-            for family in [IpFamily::Ipv4, IpFamily::Ipv6] {
-                if looked.statistics.is_none() {
-                    looked.statistics = driver.statistics(family).await.ok();
-                }
-            }
+            looked.statistics = driver.session_statistics().await.ok();
         }
     };
     let _ = timeout(READING_DEADLINE, all).await;

@@ -7,6 +7,7 @@
 mod batch;
 pub mod config_file;
 mod correlation;
+mod counters;
 pub mod emit;
 pub mod footprint;
 pub mod journal;

@@ -270,6 +270,7 @@ impl Agent {
             working: self.carrying.subscribe(),
             news: self.news.clone(),
             wishes: self.wishes.subscribe(),
+            view: self.view.clone(),
             correlations: self.correlations.clone(),
         };
         let task = tokio::spawn(link::run(setup, self.slots.subscribe(), order_queue, status, stopped));

@@ -49,6 +49,23 @@ pub struct Statistics {
     pub tx_dropped: Option<u64>,
 }
 
+impl Statistics {
+    /// Each counter of the one with that of the other.
+    #[must_use]
+    pub fn zip(&self, other: &Self, with: impl Fn(Option<u64>, Option<u64>) -> Option<u64>) -> Self {
+        Self {
+            rx_bytes: with(self.rx_bytes, other.rx_bytes),
+            tx_bytes: with(self.tx_bytes, other.tx_bytes),
+            rx_packets: with(self.rx_packets, other.rx_packets),
+            tx_packets: with(self.tx_packets, other.tx_packets),
+            rx_errors: with(self.rx_errors, other.rx_errors),
+            tx_errors: with(self.tx_errors, other.tx_errors),
+            rx_dropped: with(self.rx_dropped, other.rx_dropped),
+            tx_dropped: with(self.tx_dropped, other.tx_dropped),
+        }
+    }
+}
+
 impl Driver {
     /// Makes the attach profile fit, before registration: the attach bearer is dialled with it. Says whether something had to
     /// change; then the modem must attach anew.
@@ -192,6 +209,20 @@ impl Driver {
             rx_dropped: packets(told.rx_packets_dropped),
             tx_dropped: packets(told.tx_packets_dropped),
         })
+    }
+
+    /// The counters of every family's call that is up.
+    ///
+    /// # Errors
+    /// [`DriverError`] when the modem does not answer.
+    pub async fn session_statistics(&self) -> Result<Vec<(IpFamily, Statistics)>, DriverError> {
+        let mut all = Vec::new();
+        for family in self.families() {
+            // Without a call some modems refuse, and some answer with no counter at all.
+            let told = said(self.statistics(family).await)?.filter(|told| *told != Statistics::default());
+            all.extend(told.map(|told| (family, told)));
+        }
+        Ok(all)
     }
 
     /// Takes a family down. One that is down already is success.
