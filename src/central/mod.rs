@@ -77,7 +77,7 @@ impl Central {
     /// # Errors
     /// When the folder or the stream cannot be read.
     pub async fn open(stream: stream::Shared, folder: &Path) -> anyhow::Result<Arc<Self>> {
-        let snapshots = Snapshots::open(folder)?;
+        let snapshots = Snapshots::open(folder, stream.identity())?;
         let fleet = match nearest(&*stream, snapshots.clone(), None).await? {
             Some(fleet) => fleet,
             None => {
@@ -335,8 +335,8 @@ async fn nearest(
         None => snapshots.all()?,
     };
     for path in paths {
-        let read = path.clone();
-        match tokio::task::spawn_blocking(move || snapshot::read(&read)).await? {
+        let (snapshots, read) = (snapshots.clone(), path.clone());
+        match tokio::task::spawn_blocking(move || snapshots.read(&read)).await? {
             Ok(fleet) if fold::fits(stream, &fleet).await? => return Ok(Some(fleet)),
             Ok(_) => warn!(path = %path.display(), "a snapshot of another stream; left aside"),
             Err(error) => warn!(error = format!("{error:#}"), "left aside; taking an earlier one"),

@@ -1,7 +1,8 @@
 //! Views on disk, so that a restart serves at once and the past can be looked at.
 //!
-//! A snapshot is a zstd file of JSON lines: a header (format, version, freshness, number of routers), then one
-//! [`RouterView`] a line. It is written beside its place and moved there, so it is whole or not there; the
+//! A snapshot is a zstd file of JSON lines: a header (format, version, stream, freshness, number of routers), then
+//! one [`RouterView`] a line. The stream is named because its offsets mean nothing in another one: a central that
+//! moved to Kafka leaves its snapshots of the embedded stream aside. It is written beside its place and moved there, so it is whole or not there; the
 //! checksum of zstd and the number of routers tell a damaged one. What cannot be read is no loss: the view is
 //! folded again from the stream.
 //!
@@ -17,6 +18,7 @@ use anyhow::{Context, bail, ensure};
 use chrono::{DateTime, NaiveDateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
+use crate::stream::EMBEDDED;
 use crate::view::{FleetView, Freshness, RouterView};
 
 /// Name of the snapshot that a restart begins with.
@@ -47,25 +49,34 @@ const DAILY_KEPT: TimeDelta = TimeDelta::days(366);
 struct Header {
     format: String,
     version: u32,
+    /// [`crate::stream::Stream::identity`]; those that name none are of the embedded one.
+    #[serde(default = "embedded")]
+    stream: String,
     routers: usize,
     freshness: Freshness,
+}
+
+fn embedded() -> String {
+    EMBEDDED.to_owned()
 }
 
 /// The folder of snapshots.
 #[derive(Clone, Debug)]
 pub struct Snapshots {
     folder: PathBuf,
+    /// Identity of the stream that is folded.
+    stream: String,
 }
 
 impl Snapshots {
-    /// Uses `folder`, which is made when it is not there.
+    /// Uses `folder`, which is made when it is not there, for views of the stream with this identity.
     ///
     /// # Errors
     /// When it cannot be made.
-    pub fn open(folder: &Path) -> anyhow::Result<Self> {
+    pub fn open(folder: &Path, stream: String) -> anyhow::Result<Self> {
         fs::create_dir_all(folder)
             .with_context(|| format!("{}: cannot make the folder", folder.display()))?;
-        Ok(Self { folder: folder.to_owned() })
+        Ok(Self { folder: folder.to_owned(), stream })
     }
 
     /// Writes `fleet` as [`LATEST`].
@@ -107,6 +118,14 @@ impl Snapshots {
         Ok(found.into_iter().rev().map(|(_, path)| path).collect())
     }
 
+    /// Reads the snapshot at `path`.
+    ///
+    /// # Errors
+    /// When it is not one, is of another version or stream, or is damaged: says which and where.
+    pub fn read(&self, path: &Path) -> anyhow::Result<FleetView> {
+        read_lines(path, &self.stream).with_context(|| format!("{}: not a usable snapshot", path.display()))
+    }
+
     /// Removes what is not kept any longer at `now`: hourly ones after two days, daily ones after a year.
     ///
     /// # Errors
@@ -143,7 +162,7 @@ impl Snapshots {
     fn write(&self, name: &str, fleet: &FleetView) -> anyhow::Result<()> {
         let path = self.folder.join(name);
         let beside = self.folder.join(format!("{name}.new"));
-        let written = write(&beside, fleet).and_then(|()| Ok(fs::rename(&beside, &path)?));
+        let written = write(&beside, &self.stream, fleet).and_then(|()| Ok(fs::rename(&beside, &path)?));
         if written.is_err() {
             let _ = fs::remove_file(&beside);
         }
@@ -152,13 +171,14 @@ impl Snapshots {
     }
 }
 
-fn write(path: &Path, fleet: &FleetView) -> anyhow::Result<()> {
+fn write(path: &Path, stream: &str, fleet: &FleetView) -> anyhow::Result<()> {
     let mut out = zstd::Encoder::new(BufWriter::new(File::create(path)?), ZSTD_LEVEL)?;
     out.include_checksum(true)?;
     let mut line = Vec::with_capacity(16 * 1024);
     let header = Header {
         format: FORMAT.into(),
         version: VERSION,
+        stream: stream.to_owned(),
         routers: fleet.routers_after(None).count(),
         freshness: fleet.freshness.clone(),
     };
@@ -175,21 +195,14 @@ fn write(path: &Path, fleet: &FleetView) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Reads a snapshot.
-///
-/// # Errors
-/// When it is not one, is of another version, or is damaged: says which and where.
-pub fn read(path: &Path) -> anyhow::Result<FleetView> {
-    read_lines(path).with_context(|| format!("{}: not a usable snapshot", path.display()))
-}
-
-fn read_lines(path: &Path) -> anyhow::Result<FleetView> {
+fn read_lines(path: &Path, stream: &str) -> anyhow::Result<FleetView> {
     let mut lines = BufReader::with_capacity(256 * 1024, zstd::Decoder::new(File::open(path)?)?);
     let mut line = String::new();
     lines.read_line(&mut line)?;
     let header: Header = serde_json::from_str(&line).context("line 1: no header")?;
     ensure!(header.format == FORMAT, "line 1: format is {:?}, expected {FORMAT:?}", header.format);
     ensure!(header.version == VERSION, "line 1: version is {}, expected {VERSION}", header.version);
+    ensure!(header.stream == stream, "line 1: stream is {:?}, expected {stream:?}", header.stream);
     let mut fleet = FleetView::default();
     fleet.freshness = header.freshness;
     for view in read_routers(lines, header.routers)? {

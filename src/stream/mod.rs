@@ -55,6 +55,9 @@ pub const CE_TYPE: &str = "ce_type";
 /// Largest record: key, headers and value together. Kafka's default `message.max.bytes` leaves room for it.
 pub const RECORD_BYTES_MAX: usize = 768 * 1024;
 
+/// The identity of the embedded stream.
+pub const EMBEDDED: &str = "embedded";
+
 /// A stream shared by the shells of one process.
 pub type Shared = Arc<dyn Stream>;
 
@@ -63,6 +66,11 @@ pub type Answer<'a, T> = BoxFuture<'a, Result<T, StreamError>>;
 
 /// Topics of records, appended and read. See the module for what every backend promises.
 pub trait Stream: Send + Sync {
+    /// Which stream this is, in words. Offsets mean the same records in streams of the same identity only.
+    fn identity(&self) -> String {
+        EMBEDDED.to_owned()
+    }
+
     /// How many partitions `topic` has.
     fn partitions(&self, topic: Topic) -> u32;
 

@@ -16,7 +16,7 @@ use tandem::event::{
     LinkFailed, LinkState, ModemDetected, Radio, RegistrationChanged, RegistrationState, SimChanged,
     UplinkSelected,
 };
-use tandem::stream::{CE_TYPE, Record, Shared, Topic};
+use tandem::stream::{CE_TYPE, EMBEDDED, Record, Shared, Topic};
 use tandem::view::FleetView;
 use tower::ServiceExt as _;
 
@@ -91,7 +91,7 @@ fn serve(bench: &Bench) {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");
     runtime.block_on(async {
         let snapshots = folder.path().join("snapshots");
-        let writer = Snapshots::open(&snapshots).expect("a folder");
+        let writer = Snapshots::open(&snapshots, EMBEDDED.into()).expect("a folder");
         let began = Instant::now();
         writer.write_latest(&fleet).expect("room on the disk");
         figure("central.snapshot.write", began.elapsed().as_secs_f64(), "s");

@@ -79,7 +79,10 @@ async fn a_damaged_snapshot_is_left_aside_for_the_one_before_it() {
     let latest = sound.snapshots().join("latest.view");
     let bytes = std::fs::read(&latest).unwrap();
     let fleet = sound.central.fleet();
-    Snapshots::open(sound.snapshots()).unwrap().write_dated(&fleet.read().unwrap()).unwrap();
+    Snapshots::open(sound.snapshots(), sound.stream.identity())
+        .unwrap()
+        .write_dated(&fleet.read().unwrap())
+        .unwrap();
     drop(fleet);
     let mut flipped = bytes.clone();
     flipped[bytes.len() / 2] ^= 0x40;

@@ -76,6 +76,7 @@ const SEEN: Duration = Duration::from_secs(10);
 
 /// A stream in a Kafka cluster.
 pub struct Kafka {
+    identity: String,
     inner: Arc<Inner>,
     producer: Producer,
     followers: RwLock<HashMap<Topic, Arc<Follower>>>,
@@ -102,7 +103,7 @@ impl Kafka {
     /// When the cluster does not answer or refuses us, or a topic is not as it must be.
     pub async fn open(settings: KafkaSettings) -> Result<Self, StreamError> {
         let cluster = Cluster::new(settings);
-        topics::ensure(&cluster).await?;
+        let cluster_id = topics::ensure(&cluster).await?;
         let inner = Inner {
             asking: Mutex::new(Arc::new(cluster.client(&READER)?)),
             cursors: Cursors::new(&cluster),
@@ -111,7 +112,10 @@ impl Kafka {
             cluster: cluster.clone(),
         };
         let inner = Arc::new(inner);
+        let place = cluster.settings.named("tandem");
+        let identity = format!("kafka {cluster_id}, {place}, {} partitions", cluster.settings.partitions);
         Ok(Self {
+            identity,
             pulse: Pulse::of(&inner),
             inner,
             producer: Producer::new(&cluster)?,
@@ -332,6 +336,10 @@ fn group_of(cluster: &Cluster, reader: &str) -> String {
 }
 
 impl Stream for Kafka {
+    fn identity(&self) -> String {
+        self.identity.clone()
+    }
+
     fn partitions(&self, _: Topic) -> u32 {
         self.inner.cluster.settings.partitions
     }

@@ -30,10 +30,10 @@ const CLOCK_AHEAD_MS: u64 = 60 * 60 * 1000;
 /// With so many replicas one may be away and nothing is taken that only one holds.
 const SPARE: i32 = 3;
 
-/// Makes missing topics and checks the others, as the settings say.
-pub(super) async fn ensure(cluster: &Cluster) -> Result<(), StreamError> {
+/// Makes missing topics and checks the others, as the settings say. Returns what names the cluster, wherever it is reached.
+pub(super) async fn ensure(cluster: &Cluster) -> Result<String, StreamError> {
     let settings = &cluster.settings;
-    let found = {
+    let (cluster_id, found) = {
         let cluster = cluster.clone();
         blocking(move || connect(&cluster)).await?
     };
@@ -75,7 +75,7 @@ pub(super) async fn ensure(cluster: &Cluster) -> Result<(), StreamError> {
     if settings.topics != TopicPolicy::Take {
         check(cluster, &admin).await?;
     }
-    Ok(())
+    Ok(cluster_id)
 }
 
 async fn blocking<T: Send + 'static>(
@@ -92,8 +92,8 @@ struct Found {
     replicas: i32,
 }
 
-/// The topics that are there, once the cluster answers.
-fn connect(cluster: &Cluster) -> Result<Vec<Found>, StreamError> {
+/// The name of the cluster and the topics that are there, once it answers.
+fn connect(cluster: &Cluster) -> Result<(String, Vec<Found>), StreamError> {
     let client: BaseConsumer<Context> =
         cluster.client(&[("group.id", "tandem"), ("enable.auto.commit", "false")])?;
     let deadline = Instant::now() + CONNECT;
@@ -101,7 +101,11 @@ fn connect(cluster: &Cluster) -> Result<Vec<Found>, StreamError> {
         let answer = list(&client);
         listen(&client);
         match answer {
-            Ok(found) => return Ok(found),
+            Ok(found) => {
+                // It was told with the topics; a cluster without one is known by its servers.
+                let id = client.client().fetch_cluster_id(ASK);
+                return Ok((id.unwrap_or_else(|| cluster.settings.servers.clone()), found));
+            }
             Err(error) => {
                 if let Some(refusal) = cluster.refusal() {
                     return Err(refusal);
