@@ -233,6 +233,13 @@ impl Share {
         self.read_ahead().await
     }
 
+    /// Has all partitions restored before they are folded on: a commit that failed may have been written all the same, and
+    /// what it holds would be written twice.
+    async fn await_all(&mut self) -> Result<(), StreamError> {
+        self.awaited.extend(std::mem::take(&mut self.parts).into_keys());
+        self.read_ahead().await
+    }
+
     async fn read_ahead(&self) -> Result<(), StreamError> {
         let partitions = self.parts.keys().copied().collect();
         self.note(|progress| progress.partitions = partitions);
@@ -290,7 +297,11 @@ impl Share {
             if chosen.is_empty() {
                 return Ok(());
             }
-            self.member.commit(Commit { reader: READER.into(), positions, outputs }).await?;
+            let commit = Commit { reader: READER.into(), positions, outputs };
+            if let Err(error) = self.member.commit(commit).await {
+                self.await_all().await?;
+                return Err(error);
+            }
             for partition in chosen {
                 if let Some(part) = self.parts.get_mut(&partition) {
                     part.changed.clear();
