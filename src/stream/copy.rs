@@ -82,6 +82,8 @@ pub async fn copy(
     if source_count > target_count {
         return Err(CopyError::TooFew { source_count, target_count });
     }
+    // Ends what a copy that was killed left open, which hides how far it came.
+    target.commit(Commit { reader: READER.into(), positions: Vec::new(), outputs: Vec::new() }).await?;
     let committed = target.committed(READER).await?;
     let topics = Topic::ALL.into_iter().filter(|topic| *topic != Topic::State);
     if committed.is_empty() {
