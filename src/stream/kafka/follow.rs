@@ -4,6 +4,9 @@
 //! [`AHEAD_BYTES`] together; then it waits until some are taken. A read takes from the queue, and waits when the queue is
 //! empty and the end of the partition was not reached yet: so an empty answer always means the end. What it waits for may
 //! come behind more of other partitions than the queues should hold: the thread goes on then, as far as that read needs.
+//!
+//! A client that let a read wait past its deadline, or would not be sent somewhere, is replaced: what it holds on to may
+//! be wrong until it is made anew.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -38,6 +41,8 @@ const HAND_OVER: usize = 1_000;
 /// How long a change of place may take.
 const SEEK: Duration = Duration::from_secs(5);
 const POLL: Duration = Duration::from_millis(50);
+/// Pause before the next client when one cannot be used.
+const PAUSE_AFTER_ERROR: Duration = Duration::from_secs(1);
 /// How long a read waits for the broker.
 const DEADLINE: Duration = Duration::from_secs(15);
 
@@ -67,6 +72,8 @@ struct State {
     all_anew: bool,
     /// These partitions are, the others go on.
     anew: BTreeSet<u32>,
+    /// The client gave no answer in time.
+    failing: bool,
     stopped: bool,
 }
 
@@ -84,8 +91,7 @@ impl Follower {
     pub fn start(cluster: &Cluster, topic: Topic, arrived: &Arc<Notify>) -> Result<Self, StreamError> {
         let shared =
             Arc::new(Shared { state: Mutex::default(), room: Condvar::new(), arrived: Arc::clone(arrived) });
-        let own = [READER.to_vec(), cluster.unless_given(&CLIENT)].concat();
-        let consumer: BaseConsumer<Context> = cluster.client(&own)?;
+        let consumer = client(cluster)?;
         let task = Task { topic, consumer, cluster: cluster.clone(), shared: Arc::clone(&shared) };
         let thread = std::thread::Builder::new()
             .name(format!("follow-{}", topic.name()))
@@ -155,6 +161,8 @@ impl Follower {
                 }
             }
             if tokio::time::timeout_at(deadline, arrived).await.is_err() {
+                self.shared.state().failing = true;
+                self.shared.room.notify_one();
                 let name = self.cluster.settings.named(self.topic.name());
                 let place = format!("{name}/{} from offset {}", from.partition, from.offset);
                 return Some(Err(self.cluster.failure(format!("{place}: no answer in time"))));
@@ -190,12 +198,12 @@ enum Orders {
 
 impl State {
     fn has_orders(&self) -> bool {
-        self.all_anew || !self.anew.is_empty()
+        self.failing || self.all_anew || !self.anew.is_empty()
     }
 
     fn take_orders(&mut self) -> Orders {
         let anew = std::mem::take(&mut self.anew);
-        let all_anew = std::mem::take(&mut self.all_anew);
+        let all_anew = std::mem::take(&mut self.all_anew) || self.failing;
         if !all_anew && anew.is_empty() {
             return Orders::None;
         }
@@ -236,6 +244,10 @@ impl Ahead {
     }
 }
 
+fn client(cluster: &Cluster) -> Result<BaseConsumer<Context>, StreamError> {
+    cluster.client(&[READER.to_vec(), cluster.unless_given(&CLIENT)].concat())
+}
+
 /// What the thread owns.
 struct Task {
     topic: Topic,
@@ -250,10 +262,10 @@ enum Came {
 }
 
 impl Task {
-    fn run(self) {
+    fn run(mut self) {
         let mut came: Vec<Came> = Vec::with_capacity(HAND_OVER);
         loop {
-            let orders = {
+            let (failing, orders) = {
                 let mut state = self.shared.state();
                 while !state.stopped && !state.has_orders() && !state.starved && state.bytes >= AHEAD_BYTES {
                     state = self.shared.room.wait(state).unwrap_or_else(PoisonError::into_inner);
@@ -261,14 +273,24 @@ impl Task {
                 if state.stopped {
                     return;
                 }
-                state.take_orders()
+                let orders = state.take_orders();
+                (std::mem::take(&mut state.failing), orders)
             };
-            if let Err(error) = self.obey(&orders) {
-                tracing::error!(%error, topic = self.topic.name(), "cannot read ahead");
+            let replaced = if failing { self.replace() } else { Ok(()) };
+            if let Err(error) = replaced.and_then(|()| self.obey(&orders)) {
+                tracing::error!(%error, topic = self.topic.name(), "cannot read ahead; trying again with a new client");
+                self.shared.state().failing = true;
+                std::thread::sleep(PAUSE_AFTER_ERROR);
             }
             self.fetch(&mut came);
             self.hand_over(&mut came);
         }
+    }
+
+    fn replace(&mut self) -> Result<(), StreamError> {
+        tracing::warn!(topic = self.topic.name(), "reading ahead with a new client");
+        self.consumer = client(&self.cluster)?;
+        Ok(())
     }
 
     fn obey(&self, orders: &Orders) -> Result<(), StreamError> {
