@@ -31,6 +31,12 @@ struct Trouble {
     refused: bool,
 }
 
+impl Trouble {
+    fn is_fresh(&self) -> bool {
+        self.since.elapsed() < CAUSE_LIFE
+    }
+}
+
 impl Cluster {
     pub fn new(settings: KafkaSettings) -> Self {
         Self { settings: Arc::new(settings), trouble: Arc::default(), traffic: Arc::default() }
@@ -98,7 +104,7 @@ impl Cluster {
     /// What a client heard last that waiting does not mend, such as wrong credentials.
     pub fn refusal(&self) -> Option<StreamError> {
         let trouble = self.trouble.lock().unwrap_or_else(PoisonError::into_inner);
-        let refused = trouble.as_ref().filter(|trouble| trouble.refused)?;
+        let refused = trouble.as_ref().filter(|trouble| trouble.refused && trouble.is_fresh())?;
         Some(StreamError::Broker { servers: self.settings.servers.clone(), detail: refused.text.clone() })
     }
 
@@ -109,16 +115,12 @@ impl Cluster {
 
     fn cause(&self) -> Option<String> {
         let trouble = self.trouble.lock().unwrap_or_else(PoisonError::into_inner);
-        trouble
-            .as_ref()
-            .filter(|trouble| trouble.since.elapsed() < CAUSE_LIFE)
-            .map(|trouble| trouble.text.clone())
+        trouble.as_ref().filter(|trouble| trouble.is_fresh()).map(|trouble| trouble.text.clone())
     }
 
     fn heard(&self, text: &str, refused: bool) {
         let mut trouble = self.trouble.lock().unwrap_or_else(PoisonError::into_inner);
-        let keep =
-            trouble.as_ref().is_some_and(|old| old.refused && !refused && old.since.elapsed() < CAUSE_LIFE);
+        let keep = trouble.as_ref().is_some_and(|old| old.refused && !refused && old.is_fresh());
         if !keep {
             *trouble = Some(Trouble { since: Instant::now(), text: text.to_owned(), refused });
         }
