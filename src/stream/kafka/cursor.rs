@@ -29,6 +29,16 @@ pub(super) const READER: [(&str, &str); 6] = [
     ("auto.offset.reset", "earliest"),
 ];
 
+/// What a client fetches and holds, unless the operator says otherwise.
+const CLIENT: [(&str, &str); 4] = [
+    ("queued.max.messages.kbytes", "8192"),
+    ("queued.min.messages", "10000"),
+    // Full, it would look for room after a second.
+    ("fetch.queue.backoff.ms", "5"),
+    // A question that waits for more holds up the next one, which is for another place.
+    ("fetch.wait.max.ms", "20"),
+];
+
 /// The consumers that wait.
 pub(super) struct Cursors {
     cluster: Cluster,
@@ -91,15 +101,8 @@ impl Cursors {
         let mut cursor = match free {
             Some(cursor) => cursor,
             None => {
-                let own = READER.into_iter().chain([
-                    ("queued.max.messages.kbytes", "8192"),
-                    ("queued.min.messages", "10000"),
-                    // Full, it would look for room after a second.
-                    ("fetch.queue.backoff.ms", "5"),
-                    // A question that waits for more holds up the next one, which is for another place.
-                    ("fetch.wait.max.ms", "20"),
-                ]);
-                let consumer = self.cluster.client(&own.collect::<Vec<_>>())?;
+                let own = [READER.to_vec(), self.cluster.unless_given(&CLIENT)].concat();
+                let consumer = self.cluster.client(&own)?;
                 Cursor { consumer, at: None, ahead: None, at_rest: false }
             }
         };

@@ -11,16 +11,18 @@ use rdkafka::{Offset, TopicPartitionList};
 
 use super::client::Cluster;
 use super::produce::{self, Pending};
-use super::{Position, Record, StreamError};
+use super::{KafkaSettings, Position, Record, StreamError};
 
 /// A transaction that is open for longer is aborted by the broker; until then those who read what it wrote, and the
 /// next owner of its positions, wait.
-const TIMEOUT_MS: &str = "10000";
+const TIMEOUT_MS: u64 = 10_000;
 /// Records that wait to be sent: the next ones are made while these go out.
 const QUEUE: [(&str, &str); 2] =
     [("queue.buffering.max.messages", "10000"), ("queue.buffering.max.kbytes", "16384")];
 /// Records of a transaction are stored within this time.
-const DELIVERY_TIMEOUT_MS: &str = "9000";
+const DELIVERY_TIMEOUT_MS: u64 = 9_000;
+/// The longest time that the client takes.
+const DELIVERY_MAX_MS: u64 = i32::MAX as u64;
 /// How long one call may take. Beyond the broker's own deadline, so that its verdict is heard.
 const CALL: Duration = Duration::from_secs(15);
 /// How long a call that may be repeated is repeated.
@@ -77,12 +79,9 @@ impl Transactions {
     }
 
     fn begin(&self, id: &str) -> Result<produce::Client, StreamError> {
-        // An operator who gives transactions another time gives it to their records.
-        let times: &[_] = match self.cluster.settings.has("transaction.timeout.ms") {
-            true => &[],
-            false => &[("transaction.timeout.ms", TIMEOUT_MS), ("delivery.timeout.ms", DELIVERY_TIMEOUT_MS)],
-        };
-        let own = [&[("transactional.id", id)], times, &self.cluster.unless_given(&QUEUE)].concat();
+        let times = times(&self.cluster.settings);
+        let times = times.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        let own = [vec![("transactional.id", id)], times, self.cluster.unless_given(&QUEUE)].concat();
         let client = produce::client(&self.cluster, &own)?;
         repeat(|| client.init_transactions(CALL)).map_err(|error| self.cluster.error(&error))?;
         Ok(client)
@@ -114,6 +113,24 @@ impl Transactions {
         }
         repeat(|| client.commit_transaction(CALL)).map_err(told)?;
         Ok(pending)
+    }
+}
+
+/// The times of transactions and of their records, as far as the operator does not give them. The client wants a
+/// transaction to last longer than its records may take.
+fn times(settings: &KafkaSettings) -> Vec<(&'static str, String)> {
+    let given = |wanted| settings.given().find(|(name, _)| *name == wanted).map(|(_, value)| value);
+    match (given("transaction.timeout.ms"), given("delivery.timeout.ms")) {
+        (Some(_), _) => Vec::new(),
+        (None, Some(delivery)) => {
+            let margin_ms = TIMEOUT_MS - DELIVERY_TIMEOUT_MS;
+            let delivery_ms = delivery.parse().unwrap_or(0).min(DELIVERY_MAX_MS);
+            vec![("transaction.timeout.ms", TIMEOUT_MS.max(delivery_ms + margin_ms).to_string())]
+        }
+        (None, None) => vec![
+            ("transaction.timeout.ms", TIMEOUT_MS.to_string()),
+            ("delivery.timeout.ms", DELIVERY_TIMEOUT_MS.to_string()),
+        ],
     }
 }
 
@@ -150,6 +167,27 @@ fn repeat(mut call: impl FnMut() -> KafkaResult<()>) -> KafkaResult<()> {
                 std::thread::sleep(Duration::from_millis(20));
             }
             done => return done,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_transaction_lasts_longer_than_its_records_may_take_and_as_the_operator_says() {
+        for (given, wanted) in [
+            ("", &[("transaction.timeout.ms", "10000"), ("delivery.timeout.ms", "9000")][..]),
+            ("delivery.timeout.ms=60000", &[("transaction.timeout.ms", "61000")]),
+            ("message.timeout.ms=3000", &[("transaction.timeout.ms", "10000")]),
+            ("transaction.timeout.ms=20000", &[]),
+            ("transaction.timeout.ms=20000&delivery.timeout.ms=5000", &[]),
+        ] {
+            let settings = format!("kafka://a:9092?{given}").parse().unwrap();
+            let times = times(&settings);
+            let times: Vec<_> = times.iter().map(|(name, value)| (*name, value.as_str())).collect();
+            assert_eq!(times, wanted, "{given}");
         }
     }
 }
