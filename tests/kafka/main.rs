@@ -19,4 +19,4 @@ mod topics;
 use std::time::Duration;
 
 /// No test waits longer than this for what must happen.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+pub const PATIENCE: Duration = Duration::from_secs(180);

@@ -1,25 +1,32 @@
 //! From the embedded stream to Kafka, with the command that an operator uses.
 
 use std::collections::HashSet;
+use std::os::fd::OwnedFd;
 use std::path::Path;
-use std::process::{Command, Output, Stdio};
+use std::process::{Command, Output};
 use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{TimeDelta, Utc};
+use nix::fcntl::{FcntlArg, OFlag, fcntl};
+use nix::unistd::{SysconfVar, pipe2, sysconf};
 use rdkafka::ClientConfig;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
 use tandem::stream::{
     Kafka, KafkaSettings, Limit, Position, Record, Sqlite, SqliteSettings, Stream as _, Topic,
 };
 use tokio::io::{AsyncBufReadExt as _, BufReader};
+use tokio::net::unix::pipe;
 use tokio::time::timeout;
 
 use super::{PATIENCE, broker, events, outside};
 
 const RECORDS: u64 = 12_000;
-/// Eight pieces of a copy.
-const MANY_RECORDS: u64 = 40_000;
+const PIECE: u64 = 5_000;
+/// Pieces that a copy does at most before it is killed: one is heard of, what is said of the next waits in the pipe, and what is said of
+/// the third does not fit in.
+const PIECES: u64 = 3;
+const MANY_RECORDS: u64 = (PIECES * KILLS + 1) * PIECE;
 const KILLS: u64 = 3;
 
 fn command(data: &Path, settings: &KafkaSettings) -> Command {
@@ -33,11 +40,20 @@ fn copy(data: &Path, settings: &KafkaSettings) -> Output {
     command(data, settings).output().unwrap()
 }
 
+/// A way for lines on which one can be under way, and the next waits.
+fn narrow_pipe() -> (pipe::Receiver, OwnedFd) {
+    // In packet mode each page holds what was written at once.
+    let (ours, theirs) = pipe2(OFlag::O_CLOEXEC | OFlag::O_DIRECT).unwrap();
+    let page = i32::try_from(sysconf(SysconfVar::PAGE_SIZE).unwrap().unwrap()).unwrap();
+    assert_eq!(fcntl(&theirs, FcntlArg::F_SETPIPE_SZ(page)), Ok(page));
+    (pipe::Receiver::from_owned_fd(ours).unwrap(), theirs)
+}
+
 /// Copies until some of it is over, and a little longer; then the copy is killed.
 async fn cut_off(data: &Path, settings: &KafkaSettings, longer: Duration) {
-    let mut child =
-        tokio::process::Command::from(command(data, settings)).stderr(Stdio::piped()).spawn().unwrap();
-    let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+    let (ours, theirs) = narrow_pipe();
+    let mut child = tokio::process::Command::from(command(data, settings)).stderr(theirs).spawn().unwrap();
+    let mut lines = BufReader::new(ours).lines();
     let some_is_over = async {
         while let Some(line) = lines.next_line().await.unwrap() {
             if line.contains("copied") {
@@ -140,7 +156,7 @@ async fn a_copy_that_is_killed_again_and_again_ends_whole_and_without_doubles() 
     let told = line(&copied, "tandem.status");
     let rest: u64 = told[0].parse().unwrap();
     println!("{rest} of {MANY_RECORDS} records were left for the last copy");
-    assert!((1..=MANY_RECORDS - KILLS * 5_000).contains(&rest), "each began where the one before was killed");
+    assert!((1..=MANY_RECORDS - KILLS * PIECE).contains(&rest), "each began where the one before was killed");
     let all = MANY_RECORDS.to_string();
     assert_eq!(told[1..], ["0", &all, &all, "same"]);
     let read = outside::kcat_reads(&settings, Topic::Status);

@@ -40,7 +40,7 @@ pub struct Cluster {
     servers: String,
     asking: BaseConsumer,
     /// Ends them when its input ends, which is in here.
-    _keeper: Child,
+    keeper: Child,
 }
 
 impl Cluster {
@@ -77,7 +77,7 @@ impl Cluster {
             .set("socket.timeout.ms", "4000")
             .create()
             .unwrap();
-        Self { folder, servers, asking, _keeper: keeper }
+        Self { folder, servers, asking, keeper }
     }
 
     /// A place of its own among the brokers, three times over.
@@ -93,6 +93,30 @@ impl Cluster {
         let name = place.named(topic.name());
         let metadata = self.asking.fetch_metadata(Some(&name), Duration::from_secs(5)).ok()?;
         u32::try_from(metadata.topics().first()?.partitions().get(partition)?.leader()).ok()
+    }
+
+    /// Where the log of a partition ends for those who read: each replica that counts has what stands before. `None` while nobody
+    /// leads.
+    pub fn had_by_all(&self, place: &KafkaSettings, topic: Topic, partition: i32) -> Option<i64> {
+        let name = place.named(topic.name());
+        self.asking.fetch_watermarks(&name, partition, Duration::from_secs(5)).ok().map(|(_, end)| end)
+    }
+
+    /// Where the log of a partition ends on the disk of `broker`.
+    pub fn held(&self, broker: u32, place: &KafkaSettings, topic: Topic, partition: i32) -> i64 {
+        let log = format!("{broker}/log/{}-{partition}/{:020}.log", place.named(topic.name()), 0);
+        let log = std::fs::read(self.folder.join(log)).unwrap();
+        let (mut rest, mut end) = (log.as_slice(), 0);
+        // Of each batch: its first offset, the bytes that follow, and how far its last offset is from the first.
+        while let Some((first, tail)) = rest.split_first_chunk::<8>()
+            && let Some((bytes, tail)) = tail.split_first_chunk::<4>()
+            && let Some(batch) = tail.get(..u32::from_be_bytes(*bytes) as usize)
+            && let Some(last) = batch.get(11..).and_then(<[u8]>::first_chunk::<4>)
+        {
+            end = i64::from_be_bytes(*first) + i64::from(i32::from_be_bytes(*last)) + 1;
+            rest = &tail[batch.len()..];
+        }
+        end
     }
 
     /// Waits until every broker has every partition.
@@ -148,6 +172,13 @@ impl Cluster {
     fn pid(&self, broker: u32) -> Pid {
         let text = std::fs::read_to_string(self.folder.join(broker.to_string()).join("pid")).unwrap();
         Pid::from_raw(text.trim().parse().unwrap())
+    }
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        // It ends its input before it waits.
+        let _ = self.keeper.wait();
     }
 }
 

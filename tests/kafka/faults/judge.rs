@@ -108,7 +108,7 @@ async fn state_counts_once(place: &KafkaSettings, told: &[Told], beside: usize) 
     let stream = Kafka::open(place.clone()).await.unwrap();
     let mut state = BTreeMap::new();
     let complete = in_time(async || {
-        state = read_state(&stream).await;
+        state = read_state(&stream).await.unwrap_or_default();
         let counted = |told: &Told| state.get(&told.name).map(|view| view.completeness().received);
         told.iter().all(|told| counted(told) >= Some(told.events))
     })
@@ -145,14 +145,14 @@ async fn state_counts_once(place: &KafkaSettings, told: &[Told], beside: usize) 
     }
 }
 
-/// What the folds left, by router.
-pub async fn read_state(stream: &Kafka) -> BTreeMap<String, RouterView> {
+/// What the folds left, by router; `None` when the brokers do not tell all of it.
+pub async fn read_state(stream: &Kafka) -> Option<BTreeMap<String, RouterView>> {
     let mut routers = BTreeMap::new();
-    for bounds in stream.bounds(Topic::State).await.unwrap_or_default() {
+    for bounds in stream.bounds(Topic::State).await.ok()? {
         let mut position =
             Position { topic: Topic::State, partition: bounds.partition, offset: bounds.first };
         while position.offset < bounds.next {
-            let Ok(batch) = stream.read(position, Limit::default()).await else { break };
+            let batch = stream.read(position, Limit::default()).await.ok()?;
             position.offset = batch.next;
             for stored in batch.records {
                 let Some(json) = stored.record.value else { continue };
@@ -160,7 +160,7 @@ pub async fn read_state(stream: &Kafka) -> BTreeMap<String, RouterView> {
             }
         }
     }
-    routers
+    Some(routers)
 }
 
 fn in_the_stream(place: &KafkaSettings, told: &[Told]) -> Sheet {

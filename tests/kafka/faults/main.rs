@@ -22,7 +22,7 @@ mod storm;
 use std::time::Duration;
 
 /// No test waits longer than this for what must happen.
-pub const PATIENCE: Duration = Duration::from_secs(90);
+pub const PATIENCE: Duration = Duration::from_secs(180);
 
 /// Between two looks at something that is waited for.
 pub const LOOK_AGAIN: Duration = Duration::from_millis(50);

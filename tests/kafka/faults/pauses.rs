@@ -67,18 +67,24 @@ async fn a_fold_that_wakes_after_it_was_put_out_changes_nothing() {
     let cluster = Cluster::take().await;
     let setting = Setting::start(&cluster, 2).await;
     let stream = Kafka::open(setting.place.clone()).await.unwrap();
+    let told = setting.routers.count();
+    let counts = async || -> Option<Vec<u64>> {
+        let state = read_state(&stream).await.filter(|state| state.len() == told)?;
+        Some(state.values().map(|view| view.completeness().received).collect())
+    };
     // Both have a share, so that something is taken from the one that sleeps.
-    until("all routers are in the state", async || read_state(&stream).await.len() == 24).await;
+    until("all routers are in the state", async || counts().await.is_some()).await;
     setting.folds[0].signal(Signal::SIGSTOP);
     setting.node.signal(Signal::SIGSTOP);
     setting.routers.until_heard(SOME).await;
-    let counts = async || -> Vec<u64> {
-        read_state(&stream).await.values().map(|view| view.completeness().received).collect()
-    };
-    let before = counts().await;
+    let mut before = Vec::new();
+    until("the state is read", async || {
+        before = counts().await.unwrap_or_default();
+        !before.is_empty()
+    })
+    .await;
     until("the other fold has taken over", async || {
-        let now = counts().await;
-        now.len() == before.len() && now.iter().zip(&before).all(|(now, before)| now > before)
+        counts().await.is_some_and(|now| now.iter().zip(&before).all(|(now, before)| now > before))
     })
     .await;
     setting.folds[0].signal(Signal::SIGCONT);

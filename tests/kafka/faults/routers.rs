@@ -70,14 +70,14 @@ impl Routers {
         *self.shared.gateways.lock().unwrap() = gateways;
     }
 
+    /// How many there are.
+    pub fn count(&self) -> usize {
+        self.shared.acknowledged.len()
+    }
+
     /// Batches acknowledged to each.
     fn acknowledged(&self) -> Vec<u64> {
         self.shared.acknowledged.iter().map(|count| count.load(Ordering::Relaxed)).collect()
-    }
-
-    /// Batches acknowledged to all.
-    pub fn acknowledged_to_all(&self) -> u64 {
-        self.acknowledged().iter().sum()
     }
 
     /// Requests that were not answered, or not well.
