@@ -3,7 +3,8 @@
 use std::time::{Duration, Instant};
 
 use rdkafka::admin::{
-    AdminClient, AdminOptions, ConfigResource, NewTopic, ResourceSpecifier, TopicReplication,
+    AdminClient, AdminOptions, ConfigResource, ConfigResourceResult, NewTopic, ResourceSpecifier,
+    TopicReplication,
 };
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
@@ -207,7 +208,18 @@ async fn check(cluster: &Cluster, admin: &AdminClient<Context>) -> Result<(), St
     let names: Vec<String> = Topic::ALL.iter().map(|topic| cluster.settings.named(topic.name())).collect();
     let asked: Vec<_> = names.iter().map(|name| ResourceSpecifier::Topic(name)).collect();
     let options = AdminOptions::new().request_timeout(Some(CONNECT));
-    let answers = admin.describe_configs(&asked, &options).await.map_err(|error| cluster.error(&error))?;
+    let deadline = Instant::now() + CONNECT;
+    let answers = loop {
+        let answers =
+            admin.describe_configs(&asked, &options).await.map_err(|error| cluster.error(&error))?;
+        // A broker that has not heard of a topic yet tells nothing of it, and no error reaches us either.
+        let tells =
+            |answer: &ConfigResourceResult| answer.as_ref().is_ok_and(|told| !told.entries.is_empty());
+        if answers.iter().all(tells) || Instant::now() >= deadline {
+            break answers;
+        }
+        tokio::time::sleep(PAUSE).await;
+    };
     for ((topic, name), answer) in Topic::ALL.into_iter().zip(&names).zip(answers) {
         let config = answer.map_err(|code| {
             cluster.failure(format!(

@@ -88,11 +88,41 @@ impl Cluster {
         url.parse().unwrap()
     }
 
-    /// The broker that leads a partition; `None` while nobody does.
-    pub fn leader(&self, place: &KafkaSettings, topic: Topic, partition: usize) -> Option<u32> {
+    /// The broker that leads a partition.
+    pub async fn leader(&self, place: &KafkaSettings, topic: Topic, partition: usize) -> u32 {
+        self.leader_but(None, place, topic, partition).await
+    }
+
+    /// Waits until another broker than `before` leads a partition.
+    pub async fn until_another_leads(
+        &self,
+        before: u32,
+        place: &KafkaSettings,
+        topic: Topic,
+        partition: usize,
+    ) {
+        self.leader_but(Some(before), place, topic, partition).await;
+    }
+
+    async fn leader_but(
+        &self,
+        before: Option<u32>,
+        place: &KafkaSettings,
+        topic: Topic,
+        partition: usize,
+    ) -> u32 {
         let name = place.named(topic.name());
-        let metadata = self.asking.fetch_metadata(Some(&name), Duration::from_secs(5)).ok()?;
-        u32::try_from(metadata.topics().first()?.partitions().get(partition)?.leader()).ok()
+        let told = || {
+            let metadata = self.asking.fetch_metadata(Some(&name), Duration::from_secs(5)).ok()?;
+            u32::try_from(metadata.topics().first()?.partitions().get(partition)?.leader()).ok()
+        };
+        let mut leader = None;
+        until("a broker leads, and another than before", async || {
+            leader = told().filter(|leader| before != Some(*leader));
+            leader.is_some()
+        })
+        .await;
+        leader.expect("it was waited for")
     }
 
     /// Where the log of a partition ends for those who read: each replica that counts has what stands before. `None` while nobody

@@ -69,12 +69,9 @@ async fn what_a_cut_network_held_up_goes_on_when_it_is_mended() {
     let cluster = Cluster::take().await;
 
     let setting = Setting::start(&cluster, 2).await;
-    let leader = cluster.leader(&setting.place, Topic::Status, 0).expect("somebody leads");
+    let leader = cluster.leader(&setting.place, Topic::Status, 0).await;
     let cut = Cut::off(leader);
-    until("another broker leads", async || {
-        cluster.leader(&setting.place, Topic::Status, 0).is_some_and(|now| now != leader)
-    })
-    .await;
+    cluster.until_another_leads(leader, &setting.place, Topic::Status, 0).await;
     setting.routers.until_heard(SOME).await;
     drop(cut);
     cluster.until_whole().await;

@@ -12,12 +12,9 @@ use super::until;
 async fn a_leader_that_stands_still_and_goes_on_as_if_it_led_doubles_nothing() {
     let cluster = Cluster::take().await;
     let setting = Setting::start(&cluster, 2).await;
-    let leader = cluster.leader(&setting.place, Topic::Status, 0).expect("somebody leads");
+    let leader = cluster.leader(&setting.place, Topic::Status, 0).await;
     let paused = cluster.pause(leader);
-    until("another broker leads", async || {
-        cluster.leader(&setting.place, Topic::Status, 0).is_some_and(|now| now != leader)
-    })
-    .await;
+    cluster.until_another_leads(leader, &setting.place, Topic::Status, 0).await;
     setting.routers.until_heard(SOME).await;
     drop(paused);
     cluster.until_whole().await;
@@ -28,7 +25,7 @@ async fn a_leader_that_stands_still_and_goes_on_as_if_it_led_doubles_nothing() {
 async fn a_broker_that_is_slow_holds_up_and_loses_nothing() {
     let cluster = Cluster::take().await;
     let setting = Setting::start(&cluster, 2).await;
-    let leader = cluster.leader(&setting.place, Topic::Status, 0).expect("somebody leads");
+    let leader = cluster.leader(&setting.place, Topic::Status, 0).await;
     let slow = cluster.slow(leader);
     setting.routers.until_heard(4 * SOME).await;
     drop(slow);
