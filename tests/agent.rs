@@ -7,7 +7,7 @@ mod namespace;
 
 use std::cell::RefCell;
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
@@ -72,6 +72,16 @@ impl Router {
             );
         }
         text
+    }
+
+    /// Commits `config`; says what the command says.
+    fn commit(&self, config: &str) -> String {
+        let (candidate, to) = (self.path("candidate.toml"), self.path("agent.toml"));
+        fs::write(&candidate, config).unwrap();
+        let [candidate, to] = [&candidate, &to].map(|path| path.display().to_string());
+        let output = self.tandem(&["config", "commit", &candidate, "--to", &to, "--yes"]);
+        assert!(output.status.success(), "{}{}", text(&output.stdout), text(&output.stderr));
+        text(&output.stdout) + &text(&output.stderr)
     }
 
     fn agent(&self, config: &str) -> Command {
@@ -385,7 +395,7 @@ fn a_confirmed_commit_that_cuts_central_off_goes_back_however_well_it_was_reache
 #[test]
 fn a_commit_reaches_the_modem_a_link_is_given_its_rank_and_the_paces_of_all() {
     let mut router = Router::new();
-    let (candidate, to) = (router.path("candidate.toml"), router.path("agent.toml"));
+    let to = router.path("agent.toml");
     let right = fs::read_to_string(&to).unwrap();
     let (netdev, wrong) = (Place::of(1).netdev(), "wwp9s9u9i9");
     fs::write(&to, right.replace(&netdev, wrong)).unwrap();
@@ -397,10 +407,7 @@ fn a_commit_reaches_the_modem_a_link_is_given_its_rank_and_the_paces_of_all() {
     let changed = right
         .replace("priority = 200", "priority = 900")
         .replace("signal-interval = \"500ms\"", "signal-interval = \"1h\"");
-    fs::write(&candidate, format!("{changed}\n[upload]\nbatch-interval = \"1s\"\n")).unwrap();
-    let [candidate, to] = [&candidate, &to].map(|path| path.display().to_string());
-    let output = router.tandem(&["config", "commit", &candidate, "--to", &to, "--yes"]);
-    assert!(output.status.success(), "{}{}", text(&output.stdout), text(&output.stderr));
+    router.commit(&format!("{changed}\n[upload]\nbatch-interval = \"1s\"\n"));
     router.until_connected();
     let link = router.link(2).unwrap();
     assert_eq!((&link["target_interface"], &link["priority"]), (&json!(netdev), &json!(900)));
@@ -414,24 +421,16 @@ fn a_link_taken_out_of_the_configuration_is_let_go_and_adopted_when_it_comes_bac
     let mut router = Router::new();
     router.start();
     router.until_connected();
-    let (candidate, to) = (router.path("candidate.toml"), router.path("agent.toml"));
-    let both = fs::read_to_string(&to).unwrap();
-    let second = both.find("\n[[device-interface]]\nname = \"lte-dev-2\"").unwrap();
-    let commit = |config: &str| {
-        fs::write(&candidate, config).unwrap();
-        let [candidate, to] = [&candidate, &to].map(|path| path.display().to_string());
-        let output = router.tandem(&["config", "commit", &candidate, "--to", &to, "--yes"]);
-        assert!(output.status.success(), "{}{}", text(&output.stdout), text(&output.stderr));
-        text(&output.stdout)
-    };
-    let said = commit(&both[..second]);
+    let both = fs::read_to_string(router.path("agent.toml")).unwrap();
+    let second = second_device(&both);
+    let said = router.commit(&both[..second]);
     assert!(
         said.contains("the session in a modem stays: lte-dev-2") && said.contains("untouched: lte-dev-1"),
         "{said}"
     );
     assert!(router.link(2).is_none(), "it is no link any more");
     assert_eq!(router.modems[1].inspect(|modem| modem.sessions().len()), 1, "its session lives on");
-    commit(&both);
+    router.commit(&both);
     router.until_connected();
     assert_eq!(router.told("link.changed", 2).last().unwrap()["adopted"], true);
     assert_eq!(router.modems[1].inspect(|modem| modem.sessions().len()), 1);
@@ -439,6 +438,108 @@ fn a_link_taken_out_of_the_configuration_is_let_go_and_adopted_when_it_comes_bac
         (router.dials(0), router.told("link.changed", 1).last().unwrap()["to"].clone()),
         (1, json!("connected"))
     );
+}
+
+/// Where the second device-interface begins.
+fn second_device(config: &str) -> usize {
+    config.rfind("\n[[device-interface]]").unwrap()
+}
+
+/// The second link with a login, or a PIN, that is read from this file.
+fn with_file(config: &str, what: &str, file: &Path) -> String {
+    let second = second_device(config);
+    let part = match what {
+        "password-file" => format!("authentication = {{ user-name = \"we\", password-file = {file:?} }}"),
+        _ => format!("{what} = {file:?}"),
+    };
+    let changed = config[second..].replace("lte = { ", &format!("lte = {{ {part}, "));
+    format!("{}{changed}", &config[..second])
+}
+
+#[test]
+fn a_commit_with_a_part_that_cannot_be_made_changes_nothing_until_it_can() {
+    let mut router = Router::new();
+    router.start();
+    router.until_connected();
+    let before = fs::read_to_string(router.path("agent.toml")).unwrap();
+    let secret = router.path("secret");
+    // The second link goes and another of its modem comes, with a file that is not there.
+    let candidate = with_file(&before, "password-file", &secret).replace("lte-dev-2", "lte-dev-3");
+    let said = router.commit(&candidate);
+    assert!(said.contains(&format!("cannot read {}", secret.display())), "{said}");
+    assert!(router.is(2, "connected") && router.link(3).is_none());
+    assert_eq!(router.told("config.committed", 0).len(), 0);
+    assert_eq!(router.json(&["show", "config", "--json"])["device-interface"][1]["name"], "lte-dev-2");
+
+    fs::write(&secret, "sesame\n").unwrap();
+    router.until("the take-over", |router| router.is(3, "connected"));
+    assert!(router.link(2).is_none());
+    assert_eq!(router.told("config.committed", 0).len(), 1);
+    assert_eq!(router.dials(0), 1, "the other link has no part in it");
+}
+
+#[test]
+fn another_type_under_the_same_name_ends_the_link_and_starts_it() {
+    let mut router = Router::new();
+    let lte = router.config(["broadband", "broadband"], "[upload]\nbatch-interval = \"1s\"");
+    let wired =
+        "\n[[device-interface]]\nname = \"lte-dev-2\"\ntype = \"ethernet\"\ntarget-interface = \"none0\"\n";
+    let ethernet = format!("{}{wired}", &lte[..second_device(&lte)]);
+    fs::write(router.path("agent.toml"), &ethernet).unwrap();
+    router.start();
+    router.until("the first link", |router| router.is(1, "connected"));
+    assert_eq!(router.link(2).unwrap()["type"], "ethernet");
+
+    router.commit(&lte);
+    router.until_connected();
+    assert_eq!(router.link(2).unwrap()["type"], "lte");
+
+    router.commit(&ethernet);
+    router.until("the circuit", |router| router.is(2, "absent"));
+    let refused = router.tandem(&["retry", "lte-dev-2"]);
+    assert!(text(&refused.stderr).contains("there is no LTE device-interface lte-dev-2"));
+    let dials = router.dials(1);
+    router.modems[1].begin(&Fault::PdnDropped { r#type: 6, code: 36, indication: true });
+    let samples = |router: &Router| router.told("traffic.sampled", 1).len();
+    let before = samples(&router);
+    router.until("some time", |router| samples(router) > before);
+    assert_eq!((router.dials(0), router.dials(1)), (1, dials), "nobody dials for a circuit");
+}
+
+#[test]
+fn a_file_that_is_missing_stops_only_the_link_that_needs_it_until_it_comes() {
+    for what in ["password-file", "pin-file"] {
+        let mut router = Router::new();
+        let (config, secret) = (router.path("agent.toml"), router.path("secret"));
+        let with = with_file(&fs::read_to_string(&config).unwrap(), what, &secret);
+        fs::write(&config, &with).unwrap();
+        router.start();
+        router.until("the other link", |router| router.is(1, "connected"));
+        let why = format!("cannot read {}: No such file", secret.display());
+        let link = router.link(2).unwrap();
+        assert_eq!(link["state"], "stopped");
+        assert!(link["state_cause"].as_str().unwrap().starts_with(&why), "{what}: {link}");
+        let changed = router.told("link.changed", 2);
+        assert_eq!((changed.len(), &changed[0]["to"]), (1, &json!("stopped")), "{changed:?}");
+        assert!(changed[0]["cause"].as_str().unwrap().starts_with(&why), "{changed:?}");
+        for command in [&["show", "device-interface", "name", "lte-dev-2"][..], &["show", "uplinks"]] {
+            let shown = text(&router.tandem(command).stdout);
+            assert!(shown.contains(&why), "{shown}");
+        }
+        for command in [["retry", "lte-dev-2"], ["lte-state", "lte-dev-2"]] {
+            let refused = router.tandem(&command);
+            assert!(text(&refused.stderr).contains(&format!("lte-dev-2 is stopped: {why}")), "{refused:?}");
+        }
+        // What has nothing to do with it is taken over all the same.
+        router.commit(&with.replace("signal-interval = \"500ms\"", "signal-interval = \"400ms\""));
+        assert_eq!((router.told("config.committed", 0).len(), router.is(2, "stopped")), (1, true));
+
+        fs::write(&secret, "1234\n").unwrap();
+        router.until_connected();
+        let steps: Vec<_> = router.told("link.changed", 2).iter().map(|data| data["to"].clone()).collect();
+        assert_eq!(steps[..3], ["stopped", "absent", "opening"], "{steps:?}");
+        assert_eq!(router.dials(0), 1);
+    }
 }
 
 #[test]

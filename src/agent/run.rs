@@ -19,7 +19,7 @@ use super::correlation::Correlations;
 use super::emit::{Stamper, boot_id};
 use super::footprint::Footprint;
 use super::journal::Journal;
-use super::link::{self, Ask, ORDERS_MAX, Order, Part, Setup};
+use super::link::{self, Ask, News, ORDERS_MAX, Order, Part, Setup};
 use super::report::Look;
 use super::slots::{self, Roots};
 use super::socket::{Answer, COMMANDS_MAX, Command, Request, Server};
@@ -27,12 +27,12 @@ use super::uplinks::{self, View, Wishes};
 use super::{beats, ticks, upload};
 use crate::config::{Config, DeviceInterface, InterfaceType, Secret};
 use crate::event::{
-    AgentSampled, AgentStarted, AgentStopping, Body, ConfigCommitted, ConfigRolledBack, IpFamily, LinkState,
-    Rung,
+    AgentSampled, AgentStarted, AgentStopping, Body, ConfigCommitted, ConfigRolledBack, IpFamily,
+    LinkChanged, LinkState, Rung,
 };
 use crate::link::ladder::Arbiter;
 use crate::link::status::{ActiveProfile, LinkStatus};
-use crate::link::words::{LinkConfig, Login, Profile};
+use crate::link::words::{LinkConfig, Login, Path as DataPath, Profile};
 use crate::modem::driver::OpenOptions;
 use crate::modem::port::{self, Access};
 use crate::modem::proxy::Proxy;
@@ -141,6 +141,8 @@ struct Agent {
     config: Config,
     journal: Journal,
     links: BTreeMap<String, Running>,
+    /// Links that cannot be started, for a file that they need cannot be read. The others have no part in it.
+    held: BTreeMap<String, LinkStatus>,
     news: watch::Sender<link::AllNews>,
     wishes: watch::Sender<Wishes>,
     slots: watch::Sender<Vec<Slot>>,
@@ -178,6 +180,7 @@ impl Agent {
             config,
             journal,
             links: BTreeMap::new(),
+            held: BTreeMap::new(),
             news: watch::Sender::default(),
             wishes: watch::Sender::default(),
             slots: watch::Sender::new(Vec::new()),
@@ -214,14 +217,14 @@ impl Agent {
         let serving = tokio::spawn(server.serve(commands));
         let watching = tokio::spawn(slots::watch(self.options.roots.clone(), self.slots.clone()));
         self.start_uplinks()?;
-        for device in self.config.device_interfaces.clone() {
-            self.start_link(&device)?;
+        for device in lte(&self.config).cloned().collect::<Vec<_>>() {
+            self.try_link(&device).await;
         }
         self.start_upload();
         let mut config_tick = ticks(CONFIG_LOOK);
         let mut agent_interval = self.config.sample.agent_interval;
         let mut agent_beat = beats(agent_interval);
-        let mut stamp = self.file.stamp();
+        let (mut taken_over, mut refused) = (self.file.stamp(), None);
         loop {
             if agent_interval != self.config.sample.agent_interval {
                 agent_interval = self.config.sample.agent_interval;
@@ -232,13 +235,20 @@ impl Agent {
                 Some(command) = asked.recv() => self.serve(command).await,
                 _ = config_tick.tick() => {
                     let now = self.file.stamp();
-                    if now != stamp {
-                        stamp = now;
-                        if let Err(error) = self.reload(None).await {
-                            tracing::error!("configuration not taken over, the one before stays: {error}");
+                    if now != taken_over {
+                        // What is refused is tried again at each look: a file that it names may come.
+                        let why = self.reload(None).await.err().map(|error| format!("{error:#}"));
+                        match &why {
+                            None => taken_over = now,
+                            Some(why) if refused.as_ref() != Some(why) => {
+                                tracing::error!("configuration not taken over, the one before stays: {why}");
+                            }
+                            Some(_) => {}
                         }
+                        refused = why;
                     }
                     self.settle().await;
+                    self.try_held().await;
                 }
                 _ = agent_beat.tick() => self.sample().await,
             }
@@ -252,11 +262,64 @@ impl Agent {
         self.journal.emit(Emission { subject: None, time: None, body: body.into() }).await;
     }
 
-    fn start_link(&mut self, device: &DeviceInterface) -> anyhow::Result<()> {
-        if device.kind != InterfaceType::Lte {
-            return Ok(());
+    /// Starts a link. Where its part cannot be made, that link is stopped, with the reason told.
+    async fn try_link(&mut self, device: &DeviceInterface) {
+        match part(&self.config, device) {
+            Ok(part) => self.start_link(part).await,
+            Err(error) => self.hold(device, format!("{error:#}")).await,
         }
-        let part = part(&self.config, device)?;
+    }
+
+    /// What was missing may have come.
+    async fn try_held(&mut self) {
+        let is_held = |device: &&DeviceInterface| self.held.contains_key(&device.name);
+        for device in lte(&self.config).filter(is_held).cloned().collect::<Vec<_>>() {
+            self.try_link(&device).await;
+        }
+    }
+
+    async fn hold(&mut self, device: &DeviceInterface, cause: String) {
+        let before = self.held.get(&device.name);
+        if before.is_some_and(|status| status.state_cause == cause) {
+            return;
+        }
+        tracing::error!(link = device.name, "stopped: {cause}");
+        let from = before.map_or(LinkState::Absent, |status| status.state);
+        let to = LinkState::Stopped;
+        self.held.insert(
+            device.name.clone(),
+            LinkStatus { state: to, state_cause: cause.clone(), ..first_status(device) },
+        );
+        let correlation_id = self.tell_moved(&device.name, from, to, &cause).await;
+        let path = DataPath::Unknown;
+        let at = Instant::now().into_std();
+        let news =
+            News { path, state: to, cause, at, correlation_id: Some(correlation_id), statistics: None };
+        self.news.send_modify(|all| drop(all.insert(device.name.clone(), news)));
+    }
+
+    /// Tells of a link that has no task. Returns the id of it.
+    async fn tell_moved(&self, name: &str, from: LinkState, to: LinkState, cause: &str) -> String {
+        let correlation_id = self.correlations.next(name);
+        let changed = LinkChanged {
+            from,
+            to,
+            cause: cause.to_owned(),
+            settings: None,
+            adopted: None,
+            apn: None,
+            correlation_id: Some(correlation_id.clone()),
+        };
+        let subject = Some(name.to_owned());
+        self.journal.emit(Emission { subject, time: None, body: changed.into() }).await;
+        correlation_id
+    }
+
+    async fn start_link(&mut self, part: Part) {
+        let name = part.config.name.clone();
+        if let Some(held) = self.held.remove(&name) {
+            self.tell_moved(&name, held.state, LinkState::Absent, "what was missing is there").await;
+        }
         let (orders, order_queue) = mpsc::channel(ORDERS_MAX);
         let (status, status_seen) = watch::channel(part.status.clone());
         let (stop, stopped) = watch::channel(false);
@@ -274,8 +337,7 @@ impl Agent {
             correlations: self.correlations.clone(),
         };
         let task = tokio::spawn(link::run(setup, self.slots.subscribe(), order_queue, status, stopped));
-        self.links.insert(device.name.clone(), Running { orders, status: status_seen, stop, task });
-        Ok(())
+        self.links.insert(name, Running { orders, status: status_seen, stop, task });
     }
 
     fn start_upload(&mut self) {
@@ -359,24 +421,24 @@ impl Agent {
             return Ok(());
         }
         // Every part is made before any is put in force, so that a fault leaves all as it was.
-        let mut orders = Vec::new();
+        let mut parts = Vec::new();
         // What all links have in common goes to all of them; it leaves the sessions alone.
         let common = ["retry", "recovery", "sample", "serial", "upload"]
             .iter()
             .any(|section| changes.section(section));
-        let untouched = changes.untouched.iter().filter(|_| common);
-        for name in changes.redialled.iter().chain(&changes.adjusted).chain(untouched) {
-            if let Some(device) =
-                checked.config.device_interface(name).filter(|d| d.kind == InterfaceType::Lte)
-            {
-                orders.push((name.clone(), part(&checked.config, device)?));
-            }
+        // One that is held and has no part in the change stays held.
+        let untouched = changes.untouched.iter().filter(|name| common && !self.held.contains_key(*name));
+        let touched = [&changes.added, &changes.redialled, &changes.adjusted].into_iter().flatten();
+        let names: Vec<_> = touched.chain(untouched).collect();
+        for device in lte(&checked.config).filter(|device| names.contains(&&device.name)) {
+            parts.push(part(&checked.config, device)?);
         }
         self.config = checked.config;
         (self.in_force_since, self.proof_since) = (Instant::now(), None);
         self.in_force.send_replace(Arc::new(self.config.clone()));
         self.journal.set_privacy(self.config.privacy.clone()).await;
         for name in &changes.removed {
+            self.held.remove(name);
             if let Some(link) = self.links.remove(name) {
                 end(link).await;
             }
@@ -384,14 +446,12 @@ impl Agent {
                 news.remove(name);
             });
         }
-        for (name, part) in orders {
-            if let Some(link) = self.links.get(&name) {
-                let _ = link.orders.send(Order::Config(Box::new(part))).await;
-            }
-        }
-        for name in &changes.added {
-            if let Some(device) = self.config.device_interface(name).cloned() {
-                self.start_link(&device)?;
+        for part in parts {
+            match self.links.get(&part.config.name) {
+                Some(link) => {
+                    let _ = link.orders.send(Order::Config(Box::new(part))).await;
+                }
+                None => self.start_link(part).await,
             }
         }
         if changes.section("upload") {
@@ -505,6 +565,10 @@ impl Agent {
             }
             Request::Events { limit } => self.events(limit).await,
             Request::Config => Ok(Value::String(self.config.to_marked_toml())),
+            Request::Retry { name } if self.held.contains_key(&name) => {
+                self.try_held().await;
+                if self.held.contains_key(&name) { Err(self.unknown(&name)) } else { Ok("trying now".into()) }
+            }
             Request::Retry { name } => self.order(&name, Order::Retry, "trying now").await,
             Request::Reset { name, at, force } => {
                 let rung = if at { Rung::AtReset } else { Rung::QmiReset };
@@ -542,9 +606,9 @@ impl Agent {
                     state_since: wired.since,
                     state_cause: wired.cause.clone(),
                     settings: wired.settings.clone(),
-                    ..first_status(device, None)
+                    ..first_status(device)
                 },
-                (None, None) => first_status(device, None),
+                (None, None) => self.held.get(&device.name).cloned().unwrap_or_else(|| first_status(device)),
             };
             status.carrying = carrying.contains(&device.name);
             if let Some(interface) = view.devices.get(&device.name) {
@@ -577,8 +641,12 @@ impl Agent {
         serde_json::to_value(statuses).map_err(|error| error.to_string())
     }
 
+    /// Why no link of that name can be asked.
     fn unknown(&self, name: &str) -> String {
-        let known: Vec<&str> = self.links.keys().map(String::as_str).collect();
+        if let Some(held) = self.held.values().find(|status| status.is_called(name)) {
+            return format!("{} is stopped: {}", held.name, held.state_cause);
+        }
+        let known: Vec<&str> = lte(&self.config).map(|device| device.name.as_str()).collect();
         format!("there is no LTE device-interface {name}; there are: {}", known.join(", "))
     }
 
@@ -639,7 +707,7 @@ fn part(config: &Config, device: &DeviceInterface) -> anyhow::Result<Part> {
     let link = link_config(config, device)?;
     let ports = || device.usb_port.iter().cloned().collect();
     Ok(Part {
-        status: first_status(device, Some(&link)),
+        status: first_status(device),
         config: link,
         fixed_slot: device
             .control_port
@@ -675,6 +743,11 @@ fn link_config(config: &Config, device: &DeviceInterface) -> anyhow::Result<Link
     })
 }
 
+/// Those that have a task of their own.
+fn lte(config: &Config) -> impl Iterator<Item = &DeviceInterface> {
+    config.device_interfaces.iter().filter(|device| device.kind == InterfaceType::Lte)
+}
+
 fn families(device: &DeviceInterface) -> Vec<IpFamily> {
     let dhcp = device.network_interface().map(|network| network.dhcp).unwrap_or_default();
     let mut families = Vec::new();
@@ -699,12 +772,13 @@ fn secret(inline: Option<&Secret>, file: Option<&Path>) -> anyhow::Result<Option
     }
 }
 
-fn first_status(device: &DeviceInterface, config: Option<&LinkConfig>) -> LinkStatus {
-    let profile = config.map(|config| &config.profile);
-    let auth = match profile.and_then(|profile| profile.authentication.as_ref()) {
+/// As far as the configuration tells it.
+fn first_status(device: &DeviceInterface) -> LinkStatus {
+    let lte = device.lte.as_ref();
+    let auth = match lte.and_then(|lte| lte.authentication.as_ref()) {
         None => "none".to_owned(),
         Some(login) => {
-            let text = serde_json::to_value(login.protocol).unwrap_or_default();
+            let text = serde_json::to_value(login.authentication_protocol).unwrap_or_default();
             text.as_str().unwrap_or("none").to_owned()
         }
     };
@@ -725,9 +799,9 @@ fn first_status(device: &DeviceInterface, config: Option<&LinkConfig>) -> LinkSt
         speed_bps: None,
         counters: None,
         profile: ActiveProfile {
-            apn: profile.map(|profile| profile.apn_name.clone()).unwrap_or_default(),
+            apn: lte.map(|lte| lte.apn_name.clone()).unwrap_or_default(),
             auth,
-            families: config.map(|config| config.families.clone()).unwrap_or_default(),
+            families: lte.map(|_| families(device)).unwrap_or_default(),
         },
         adopted: false,
         settings: None,

@@ -615,7 +615,12 @@ impl Uplinks {
         let settings = Settings::of(&self.config, self.setup.correlation_prefix.clone());
         self.feed(Input::Configured(Box::new(settings)));
         let config = self.config.clone();
-        let known = |name: &String| config.device_interface(name).is_some();
+        // One whose type changed is another uplink of the same name.
+        let kind = |config: &Config, name: &str| config.device_interface(name).map(|device| device.kind);
+        let known = |name: &String| {
+            let now = kind(&config, name);
+            now.is_some() && kind(&before, name).is_none_or(|before| Some(before) == now)
+        };
         self.wired.retain(|name, _| known(name));
         self.told.retain(|name, _| known(name));
         self.carrying.retain(|name, _| known(name));
@@ -624,12 +629,8 @@ impl Uplinks {
         self.look_at_wired().await;
         // Routes first, then the addresses of what is ours no longer.
         self.carry_out().await;
-        let now = interfaces(&config);
-        let modems = before.device_interfaces.iter().filter(|device| device.kind == InterfaceType::Lte);
-        let given_up: Vec<_> = modems
-            .map(|device| device.target_interface.as_str())
-            .filter(|name| !now.contains(name))
-            .collect();
+        let now = modems(&config);
+        let given_up: Vec<_> = modems(&before).into_iter().filter(|name| !now.contains(name)).collect();
         if !given_up.is_empty() {
             for problem in self.setup.network.give_up(&given_up).await {
                 tracing::warn!("{problem}");
@@ -674,6 +675,11 @@ fn interfaces(config: &Config) -> Vec<&str> {
     config.device_interfaces.iter().map(|device| device.target_interface.as_str()).collect()
 }
 
+fn modems(config: &Config) -> Vec<&str> {
+    let lte = |device: &&DeviceInterface| device.kind == InterfaceType::Lte;
+    config.device_interfaces.iter().filter(lte).map(|device| device.target_interface.as_str()).collect()
+}
+
 /// The moment, where the kernel holds all that was wanted.
 fn routed_at(applied: &Applied) -> Option<Instant> {
     let is_refused =
@@ -689,6 +695,7 @@ struct Fate {
 
 fn of_link(news: &News, gone: bool) -> Option<Condition> {
     Some(match (&news.path, news.state) {
+        (Path::Unknown, LinkState::Stopped) => Condition::Down(news.cause.clone()),
         (Path::Unknown, _) => return None,
         (Path::Up(_), _) if gone => Condition::Down("interface gone".into()),
         (Path::Up(_), LinkState::Suspect) => Condition::Suspect(news.cause.clone()),

@@ -2,12 +2,13 @@
 
 use super::{Config, DeviceInterface, Warning};
 
-/// The difference between two configurations. Each device-interface, by name, is in exactly one list.
+/// The difference between two configurations. Each device-interface, by name, is in exactly one list, but for one whose
+/// type changes: that is another uplink of the same name, and so both removed and added.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Changes {
-    /// Only in the new configuration.
+    /// Only in the new configuration, or of another type there.
     pub added: Vec<String>,
-    /// Only in the old configuration.
+    /// Only in the old configuration, or of another type there.
     pub removed: Vec<String>,
     /// The session cannot stay: dial again.
     pub redialled: Vec<String>,
@@ -58,6 +59,10 @@ pub fn diff(old: &Config, new: &Config) -> Changes {
     for device in &new.device_interfaces {
         let list = match old.device_interface(&device.name) {
             None => &mut changes.added,
+            Some(before) if before.kind != device.kind => {
+                changes.removed.push(device.name.clone());
+                &mut changes.added
+            }
             Some(before) if before == device => &mut changes.untouched,
             Some(before) if session(before) == session(device) => &mut changes.adjusted,
             Some(_) => &mut changes.redialled,
@@ -72,7 +77,7 @@ pub fn diff(old: &Config, new: &Config) -> Changes {
 /// What a running session depends on.
 fn session(device: &DeviceInterface) -> impl PartialEq {
     let families = device.network_interface().map(|network| network.dhcp);
-    (device.kind, device.target_interface.clone(), device.imei.clone(), device.lte.clone(), families)
+    (device.target_interface.clone(), device.imei.clone(), device.lte.clone(), families)
 }
 
 fn changed_sections(old: &Config, new: &Config) -> Vec<&'static str> {
@@ -141,6 +146,17 @@ mod tests {
         ] {
             check(TWO_MODEMS, TWO_MODEMS, &[edit], Changes { untouched: untouched.clone(), ..expected });
         }
+    }
+
+    #[test]
+    fn another_type_under_the_same_name_is_another_uplink() {
+        let second = TWO_MODEMS.rfind("[[device-interface]]").unwrap();
+        let wired =
+            "[[device-interface]]\nname = \"lte-dev-2\"\ntype = \"ethernet\"\ntarget-interface = \"eth1\"\n";
+        let new = format!("{}{wired}", &TWO_MODEMS[..second]);
+        let (both, untouched) = (names(&["lte-dev-2"]), names(&["lte-dev-1"]));
+        let expected = Changes { added: both.clone(), removed: both, untouched, ..Changes::default() };
+        check(TWO_MODEMS, &new, &[], expected);
     }
 
     #[test]

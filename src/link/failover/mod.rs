@@ -248,11 +248,13 @@ impl Failover {
     }
 
     fn configured(&mut self, settings: Settings, now: Instant) {
+        // Another kind under the same name is another uplink.
+        let is_same = |a: &UplinkSettings, b: &UplinkSettings| (&a.name, a.kind) == (&b.name, b.kind);
         let mut before = std::mem::take(&mut self.uplinks);
         self.uplinks = settings
             .uplinks
             .iter()
-            .map(|wanted| match before.iter().position(|one| one.settings.name == wanted.name) {
+            .map(|wanted| match before.iter().position(|one| is_same(&one.settings, wanted)) {
                 None => Uplink::new(wanted.clone(), &settings.probe, now),
                 Some(at) => {
                     let mut one = before.swap_remove(at);

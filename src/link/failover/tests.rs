@@ -596,6 +596,15 @@ fn a_changed_configuration_keeps_what_is_known() {
 }
 
 #[test]
+fn another_kind_under_the_same_name_has_to_come_up_first() {
+    let mut world = World::all_up(settings(Policy::Failover, &["a", "b"]));
+    let mut other = settings(Policy::Failover, &["a", "b"]);
+    other.uplinks[0].kind = InterfaceType::Ethernet;
+    world.handle(Input::Configured(Box::new(other)));
+    assert_eq!(world.failover.carrying(), ["b"]);
+}
+
+#[test]
 fn without_targets_the_own_word_of_the_uplinks_decides() {
     let mut none = settings(Policy::Failover, &["a", "b"]);
     none.probe.targets.clear();
