@@ -153,14 +153,7 @@ async fn restart(broker: &Broker, place: &KafkaSettings, routers: usize) {
     for from in ["state", "snapshot"] {
         let began = Instant::now();
         let node = Process::start(place, "api", data.path());
-        while node
-            .ask("/v1/routers")
-            .await
-            .is_none_or(|answer| answer["routers"].as_array().is_none_or(Vec::is_empty))
-        {
-            assert!(began.elapsed() < PATIENCE, "the node answers");
-            tokio::time::sleep(LOOK_AGAIN).await;
-        }
+        node.until_it_tells_of_routers(PATIENCE).await;
         figure(&format!("restart_from_{from}_to_first_answer"), began.elapsed().as_secs_f64(), "s");
         while node.ask("/readyz").await.is_none_or(|ready| ready["caught_up"] != true) {
             assert!(began.elapsed() < PATIENCE, "the node catches up");

@@ -1,4 +1,5 @@
-//! A fleet that talks for a minute: each router sends a batch of samples now and then, some a failure, and halfway the carrier of 40 % fails.
+//! A fleet that talks for a minute: each router sends a batch of samples now and then, some a failure, and halfway the carrier of
+//! 40 % fails. Then the gateway is given as much as it takes, and a node that was not there starts.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -6,14 +7,15 @@ use std::time::{Duration, Instant};
 
 use chrono::Utc;
 use tandem::central::Central;
-use tandem::event::{BATCH_MEDIA_TYPE, Event, RoundTrips, SPAN_HEADER, Sequence, Span};
-use tandem::stream::{Kafka, Stream as _};
+use tandem::event::{Event, RoundTrips};
+use tandem::stream::{Kafka, KafkaSettings};
 use tandem::view::FleetView;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::watch;
 
 use crate::broker::Broker;
 use crate::process::{Process, cpu_s};
+use crate::target::{Counts, Packed, Target};
 use crate::{Options, figure, fleet};
 
 const PARTITIONS: u32 = 12;
@@ -26,43 +28,36 @@ const FOLLOWED: u64 = 16;
 /// Signal samples a second of 100,000 routers.
 const FLEET_SAMPLES: f64 = 20_000.0;
 const PATIENCE: Duration = Duration::from_secs(120);
-const ANSWER: Duration = Duration::from_secs(30);
-const AGAIN: Duration = Duration::from_millis(200);
+/// All of it takes so long at most, beside the time that the routers talk.
+const BESIDE: Duration = Duration::from_secs(600);
+/// Batches on their way to the gateway at a time, when it is given as much as it takes.
+const SENDERS: usize = 256;
+/// The latency stands for all events when no more than one in so many was missed.
+const MISSED_ONE_IN: u64 = 100;
 const LOOK_AGAIN: Duration = Duration::from_millis(5);
 
-/// Where the routers send to.
-enum Target {
-    Gateway(reqwest::Client, String),
-    Kafka(Box<Kafka>),
+/// Runs, to a deadline.
+pub async fn run_in_time(options: &Options) {
+    let every_s: f64 = options.value("--every").unwrap_or(EVERY_S);
+    let seconds = options.value("--seconds").unwrap_or(if options.has("--quick") { 6.0 } else { every_s });
+    let deadline = BESIDE + Duration::from_secs_f64(seconds);
+    tokio::time::timeout(deadline, run(options, seconds, every_s)).await.expect("all of it is done in time");
 }
 
-#[derive(Default)]
-struct Counts {
-    events: AtomicU64,
-    samples: AtomicU64,
-    batches: AtomicU64,
-    bytes: AtomicU64,
-    unanswered: AtomicU64,
-    /// Milliseconds by which the latest batch was late at its start.
-    late_ms: AtomicU64,
-}
-
-pub async fn run(options: &Options) {
+async fn run(options: &Options, seconds: f64, every_s: f64) {
     let quick = options.has("--quick");
     let routers = options.value("--routers").unwrap_or(if quick { 500 } else { 100_000 });
-    let every_s: f64 = options.value("--every").unwrap_or(EVERY_S);
-    let seconds = options.value("--seconds").unwrap_or(if quick { 6.0 } else { every_s });
     let to_kafka = options.value::<String>("--to").is_some_and(|to| to == "kafka");
     let broker = Broker::start();
     let place = broker.place("load", PARTITIONS);
     let folders = [(); 3].map(|()| tempfile::tempdir().expect("a folder"));
     let gateway = Process::start(&place, "gateway", folders[0].path());
     let fold = Process::start(&place, "fold", folders[1].path());
-    let target = if to_kafka {
+    let target = Arc::new(if to_kafka {
         Target::Kafka(Box::new(Kafka::open(place.clone()).await.expect("a stream")))
     } else {
         Target::Gateway(reqwest::Client::new(), format!("{}/v1/events", gateway.url()))
-    };
+    });
 
     // The node that serves is in this process, so that the moment when an event is in the view is seen.
     let stream = Arc::new(Kafka::open(place.clone()).await.expect("a stream"));
@@ -76,25 +71,13 @@ pub async fn run(options: &Options) {
 
     let before = [cpu_s(broker.pid), gateway.cpu_s(), fold.cpu_s()];
     let began = Instant::now();
-    let counts = talk(target, routers, seconds, every_s).await;
+    let counts = talk(&target, routers, seconds, every_s).await;
     let took_s = began.elapsed().as_secs_f64();
     let after = [cpu_s(broker.pid), gateway.cpu_s(), fold.cpu_s()];
     let count = |count: &AtomicU64| count.load(Ordering::Relaxed) as f64;
 
-    // Everything sent is in the view, once.
-    let fleet = central.fleet();
     let ended = Instant::now();
-    let sum = |of: &dyn Fn(&FleetView) -> u64| of(&fleet.read().expect("nobody panics"));
-    let received =
-        |fleet: &FleetView| fleet.routers_after(None).map(|view| view.completeness().received).sum::<u64>();
-    let hit = |fleet: &FleetView| fleet.counts().reasons.get(fleet::OUTAGE).copied().unwrap_or_default();
-    let wanted_hit = (0..routers).filter(|router| fleet::is_hit(*router)).count() as u64;
-    while sum(&received) < counts.events.load(Ordering::Relaxed) || sum(&hit) < wanted_hit {
-        assert!(ended.elapsed() < PATIENCE, "{} in view, {} hit", sum(&received), sum(&hit));
-        tokio::time::sleep(LOOK_AGAIN).await;
-    }
-    assert_eq!(sum(&received), counts.events.load(Ordering::Relaxed), "each event counts once");
-    assert_eq!(sum(&hit), wanted_hit, "the outage is seen whole");
+    until_in_view(&central, counts.events.load(Ordering::Relaxed), routers).await;
     figure("load_catch_up", ended.elapsed().as_secs_f64(), "s");
     stop.send_replace(true);
     following.await.expect("it stops");
@@ -123,6 +106,71 @@ pub async fn run(options: &Options) {
     figure("event_to_view_events", latency.count() as f64, "events");
     figure("event_to_view_missed", missed as f64, "events");
     println!("event_to_view\t{}\tHdrHistogram V2, us", latency.to_base64());
+    let told = counts.events.load(Ordering::Relaxed);
+    assert!(missed <= told / MISSED_ONE_IN, "{missed} of {told} events were missed by the one who watches");
+
+    if !to_kafka {
+        saturate(&target, &gateway, routers, if quick { 2_000 } else { 50_000 }).await;
+    }
+    restart(&place).await;
+}
+
+/// Waits until everything sent is in the view, once.
+async fn until_in_view(central: &Central, told: u64, routers: usize) {
+    let fleet = central.fleet();
+    let sum = |of: &dyn Fn(&FleetView) -> u64| of(&fleet.read().expect("nobody panics"));
+    let received =
+        |fleet: &FleetView| fleet.routers_after(None).map(|view| view.completeness().received).sum::<u64>();
+    let hit = |fleet: &FleetView| fleet.counts().reasons.get(fleet::OUTAGE).copied().unwrap_or_default();
+    let wanted_hit = (0..routers).filter(|router| fleet::is_hit(*router)).count() as u64;
+    let began = Instant::now();
+    while sum(&received) < told || sum(&hit) < wanted_hit {
+        assert!(began.elapsed() < PATIENCE, "{} in view, {} hit", sum(&received), sum(&hit));
+        tokio::time::sleep(LOOK_AGAIN).await;
+    }
+    assert_eq!(sum(&received), told, "each event counts once");
+    assert_eq!(sum(&hit), wanted_hit, "the outage is seen whole");
+}
+
+/// Gives the gateway `batches`, the first of as many routers from number `from` on, as fast as it takes them.
+async fn saturate(target: &Arc<Target>, gateway: &Process, from: usize, batches: usize) {
+    // Packed before the clock runs: routers do that themselves.
+    let mut shares: Vec<Vec<Packed>> = (0..SENDERS).map(|_| Vec::new()).collect();
+    let mut events = 0;
+    for router in from..from + batches {
+        let batch = fleet::batch(router, 1, Utc::now(), EVERY_S);
+        events += batch.len();
+        shares[router % SENDERS].push(Packed::of(&batch));
+    }
+    let counts = Arc::new(Counts::default());
+    let (began, cpu_before_s) = (Instant::now(), gateway.cpu_s());
+    let senders: Vec<_> = shares
+        .into_iter()
+        .map(|share| {
+            let (target, counts) = (Arc::clone(target), Arc::clone(&counts));
+            tokio::spawn(async move {
+                for batch in &share {
+                    target.send_packed(batch, &counts).await;
+                }
+            })
+        })
+        .collect();
+    for sender in senders {
+        sender.await.expect("it sends");
+    }
+    let (took_s, cpu_s) = (began.elapsed().as_secs_f64(), gateway.cpu_s() - cpu_before_s);
+    figure("gateway_to_kafka_events_rate", events as f64 / took_s, "events/s");
+    figure("gateway_to_kafka_events_per_cpu_second", events as f64 / cpu_s.max(0.01), "events/s");
+    figure("gateway_to_kafka_unanswered", counts.unanswered.load(Ordering::Relaxed) as f64, "requests");
+}
+
+/// A node that was not there, from its start to what it tells of routers.
+async fn restart(place: &KafkaSettings) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let began = Instant::now();
+    let node = Process::start(place, "api", folder.path());
+    node.until_it_tells_of_routers(PATIENCE).await;
+    figure("load_restart_to_first_answer", began.elapsed().as_secs_f64(), "s");
 }
 
 /// Times from events to their place in the view; and how many were too fast to follow.
@@ -150,8 +198,8 @@ async fn follow_some(
 }
 
 /// Has all routers send what they have to say within `seconds`.
-async fn talk(target: Target, routers: usize, seconds: f64, every_s: f64) -> Arc<Counts> {
-    let (target, counts) = (Arc::new(target), Arc::new(Counts::default()));
+async fn talk(target: &Arc<Target>, routers: usize, seconds: f64, every_s: f64) -> Arc<Counts> {
+    let counts = Arc::new(Counts::default());
     let began = tokio::time::Instant::now();
     let connections: Vec<_> = (0..CONNECTIONS)
         .map(|connection| {
@@ -168,7 +216,7 @@ async fn talk(target: Target, routers: usize, seconds: f64, every_s: f64) -> Arc
                 }
             }
             due.sort_by(|a, b| a.0.total_cmp(&b.0));
-            let (target, counts) = (Arc::clone(&target), Arc::clone(&counts));
+            let (target, counts) = (Arc::clone(target), Arc::clone(&counts));
             tokio::spawn(async move {
                 let mut next = vec![1_u64; routers.div_ceil(CONNECTIONS)];
                 for (at_s, router, is_outage) in due {
@@ -193,49 +241,4 @@ async fn talk(target: Target, routers: usize, seconds: f64, every_s: f64) -> Arc
         connection.await.expect("it sends");
     }
     counts
-}
-
-impl Target {
-    async fn send(&self, events: &[Event], counts: &Counts) {
-        counts.events.fetch_add(events.len() as u64, Ordering::Relaxed);
-        counts.batches.fetch_add(1, Ordering::Relaxed);
-        let began = Instant::now();
-        while !self.attempt(events, counts).await {
-            counts.unanswered.fetch_add(1, Ordering::Relaxed);
-            assert!(began.elapsed() < PATIENCE, "a batch is taken");
-            tokio::time::sleep(AGAIN).await;
-        }
-    }
-
-    async fn attempt(&self, events: &[Event], counts: &Counts) -> bool {
-        match self {
-            Self::Kafka(stream) => {
-                let now = Utc::now();
-                stream.append(events.iter().map(|event| fleet::record(event, now)).collect()).await.is_ok()
-            }
-            Self::Gateway(client, url) => {
-                let mut json = vec![b'['];
-                for event in events {
-                    json.extend_from_slice(&event.to_json());
-                    json.push(b',');
-                }
-                *json.last_mut().expect("a bracket at least") = b']';
-                let packed = zstd::encode_all(&json[..], 3).expect("memory");
-                counts.bytes.fetch_add(packed.len() as u64, Ordering::Relaxed);
-                let (first, last) = (events[0].sequence.0, events[events.len() - 1].sequence);
-                let span = Span { epoch: fleet::EPOCH, after: Sequence(first - 1), last };
-                let request = client
-                    .post(url)
-                    .timeout(ANSWER)
-                    .header("content-type", BATCH_MEDIA_TYPE)
-                    .header("content-encoding", "zstd")
-                    .header(SPAN_HEADER, span.to_string())
-                    .body(packed);
-                match request.send().await {
-                    Ok(response) => response.status().is_success() && response.bytes().await.is_ok(),
-                    Err(_) => false,
-                }
-            }
-        }
-    }
 }

@@ -5,6 +5,7 @@ mod fleet;
 mod fold;
 mod load;
 mod process;
+mod target;
 
 use std::str::FromStr;
 
@@ -14,7 +15,7 @@ fn main() {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");
     match arguments.first().map(String::as_str) {
         Some("fold") => runtime.block_on(fold::run(&Options(arguments))),
-        Some("load") => runtime.block_on(load::run(&Options(arguments))),
+        Some("load") => runtime.block_on(load::run_in_time(&Options(arguments))),
         _ => println!("say fold or load: tests/bench/fold, tests/bench/load"),
     }
 }

@@ -3,7 +3,7 @@
 use std::io::{BufRead as _, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -12,6 +12,7 @@ use tandem::stream::KafkaSettings;
 
 /// Ticks of `/proc/PID/stat`, the same on every Linux.
 const TICKS_PER_S: f64 = 100.0;
+const LOOK_AGAIN: Duration = Duration::from_millis(5);
 
 pub struct Process {
     child: Child,
@@ -51,6 +52,16 @@ impl Process {
         let url = format!("{}{path}", self.url);
         let response = self.client.get(url).timeout(Duration::from_secs(60)).send().await.ok()?;
         if response.status().is_success() { response.json().await.ok() } else { None }
+    }
+
+    /// Waits until it tells of a router.
+    pub async fn until_it_tells_of_routers(&self, patience: Duration) {
+        let tells = |answer: Value| answer["routers"].as_array().is_some_and(|routers| !routers.is_empty());
+        let began = Instant::now();
+        while !self.ask("/v1/routers").await.is_some_and(tells) {
+            assert!(began.elapsed() < patience, "the node answers");
+            tokio::time::sleep(LOOK_AGAIN).await;
+        }
     }
 
     /// Resident memory, bytes.
