@@ -1,5 +1,6 @@
 //! Central in several processes: what one takes in, another shows.
 
+use std::ffi::OsStr;
 use std::io::{BufRead as _, BufReader};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -10,7 +11,7 @@ use tandem::stream::{Kafka, KafkaSettings, Stream as _, Topic};
 use super::{PATIENCE, broker, events};
 
 /// A `tandem central` of its own.
-struct Process {
+pub struct Process {
     child: Child,
     address: String,
     _data: tempfile::TempDir,
@@ -18,12 +19,19 @@ struct Process {
 
 impl Process {
     fn start(settings: &KafkaSettings, role: &str) -> Self {
+        Self::start_with(settings, role, &[])
+    }
+
+    /// With further arguments.
+    pub fn start_with(settings: &KafkaSettings, role: &str, more: &[&OsStr]) -> Self {
+        let _ = rustls::crypto::ring::default_provider().install_default();
         let data = tempfile::tempdir().unwrap();
         let stream = format!("kafka://{}/{}", settings.servers, settings.prefix);
         let mut child = Command::new(env!("CARGO_BIN_EXE_tandem"))
             .args(["central", "--listen", "127.0.0.1:0", "--role", role, "--stream", &stream])
             .args(["--kafka-set", &format!("partitions={}", settings.partitions), "--data"])
             .arg(data.path())
+            .args(more)
             .env("NO_COLOR", "1")
             .stderr(Stdio::piped())
             .spawn()
@@ -42,7 +50,7 @@ impl Process {
         Self { child, address, _data: data }
     }
 
-    async fn ask(&self, path: &str) -> Option<Value> {
+    pub async fn ask(&self, path: &str) -> Option<Value> {
         let url = format!("http://{}{path}", self.address);
         let response = reqwest::get(url).await.ok()?;
         if response.status().is_success() { response.json().await.ok() } else { None }
@@ -56,7 +64,7 @@ impl Drop for Process {
     }
 }
 
-async fn post(gateway: &Process, events: &[String]) {
+pub async fn post(gateway: &Process, events: &[String]) {
     let response = reqwest::Client::new()
         .post(format!("http://{}/v1/events", gateway.address))
         .header("content-type", "application/cloudevents-batch+json")
@@ -69,7 +77,6 @@ async fn post(gateway: &Process, events: &[String]) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_one_gateway_takes_every_node_shows() {
-    let _ = rustls::crypto::ring::default_provider().install_default();
     let settings = broker::settings(4);
     let gateways = [Process::start(&settings, "gateway"), Process::start(&settings, "gateway")];
     let _folds = [Process::start(&settings, "fold"), Process::start(&settings, "fold")];

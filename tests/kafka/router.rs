@@ -14,7 +14,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
-use super::{PATIENCE, broker};
+use super::{PATIENCE, broker, secure};
 
 const EVENTS: u64 = 300;
 
@@ -63,6 +63,14 @@ impl Running {
     }
 }
 
+async fn until_acknowledged(journal: &Journal, events: u64) {
+    let deadline = tokio::time::Instant::now() + PATIENCE;
+    while journal.depth().await.unwrap().acknowledged < Sequence(events) {
+        assert!(tokio::time::Instant::now() < deadline);
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
 async fn causes(stream: &Kafka) -> Vec<u64> {
     let mut causes = Vec::new();
     for bounds in stream.bounds(Topic::Status).await.unwrap() {
@@ -96,14 +104,41 @@ async fn events_wait_in_the_spool_until_every_one_is_stored() {
     let stream = Kafka::open(settings).await.unwrap();
     running.until(|progress| progress.acknowledged_at.is_some() && progress.fault.is_none()).await;
     write(&journal, EVENTS + 1..=EVENTS + 5).await;
-    let deadline = tokio::time::Instant::now() + PATIENCE;
-    while journal.depth().await.unwrap().acknowledged < Sequence(EVENTS + 5) {
-        assert!(tokio::time::Instant::now() < deadline);
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+    until_acknowledged(&journal, EVENTS + 5).await;
     running.stop().await;
     assert_eq!(journal.depth().await.unwrap().status_events, 0, "what is stored leaves the spool");
     assert_eq!(causes(&stream).await, (1..=EVENTS + 5).collect::<Vec<_>>(), "all, once, in order");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn with_a_wrong_password_all_waits_in_the_spool_until_it_is_right() {
+    let folder = tempfile::tempdir().unwrap();
+    let journal = journal(folder.path());
+    write(&journal, 1..=EVENTS).await;
+    let settings = broker::settings(1);
+    let stream = Kafka::open(settings.clone()).await.unwrap();
+    let options = |password: &str| Upload {
+        to: Some(format!(
+            "kafka://{}/{}?partitions=1&sasl.username=tandem",
+            secure::address(),
+            settings.prefix
+        )),
+        token: Some(Secret::new(password)),
+        ca_file: Some(secure::authority().into()),
+        ..Upload::default()
+    };
+    let mut wrong = Running::start(options("guess"), &journal);
+    let refused = |fault: &String| fault.contains("uthentication");
+    let fault = wrong.until(|progress| progress.fault.as_ref().is_some_and(refused)).await.fault.unwrap();
+    assert!(!fault.contains("guess"), "a password is not told");
+    wrong.stop().await;
+    let depth = journal.depth().await.unwrap();
+    assert_eq!((depth.acknowledged, depth.status_events), (Sequence(0), EVENTS), "nothing is given up");
+
+    let right = Running::start(options("fleet-secret"), &journal);
+    until_acknowledged(&journal, EVENTS).await;
+    right.stop().await;
+    assert_eq!(causes(&stream).await, (1..=EVENTS).collect::<Vec<_>>(), "all, once, in order");
 }
 
 /// Set in the process that measures itself.
@@ -163,11 +198,7 @@ async fn upload_a_full_spool() {
         .unwrap();
     assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
     running.until(|progress| progress.acknowledged_at.is_some() && progress.fault.is_none()).await;
-    let deadline = tokio::time::Instant::now() + PATIENCE;
-    while journal.depth().await.unwrap().acknowledged < Sequence(FULL) {
-        assert!(tokio::time::Instant::now() < deadline);
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+    until_acknowledged(&journal, FULL).await;
     let sent_kb = memory_kb("VmHWM").saturating_sub(before_kb);
     running.stop().await;
     println!("client of a router: {waiting_kb} KiB while topics are missing, {sent_kb} KiB with all sent");

@@ -18,6 +18,7 @@ mod routers;
 mod setting;
 mod sheet;
 mod storm;
+mod straight;
 
 use std::time::Duration;
 

@@ -16,6 +16,9 @@ use super::setting::Setting;
 use super::{sheet, until};
 
 const EPOCH: &str = "0000000000facade";
+const NOW: &str = "2026-11-24T00:00:00Z";
+/// What a router of a later version says.
+const UNKNOWN: &str = "io.tandem.moon.landed.v7";
 
 /// Has kcat write `value` to `partition`, with headers and key; without a value a tombstone.
 fn kcat_writes(
@@ -29,7 +32,7 @@ fn kcat_writes(
     let name = place.named(topic.name());
     let mut command = Command::new("timeout");
     command.args([
-        "30",
+        "60",
         "kcat",
         "-b",
         &place.servers,
@@ -40,6 +43,9 @@ fn kcat_writes(
         &partition.to_string(),
         "-K|",
         "-Z",
+        // It counts: what is sent again must not be there twice.
+        "-X",
+        "enable.idempotence=true",
     ]);
     headers.iter().for_each(|header| {
         command.args(["-H", header]);
@@ -72,13 +78,12 @@ async fn what_is_odd_is_counted_or_told_and_holds_up_nothing() {
         let response = request.body(format!("[{}]", events.join(","))).send().await.unwrap();
         assert!(response.status().is_success(), "{}", response.text().await.unwrap());
     };
-    let now = "2026-11-24T00:00:00Z";
-    let oversize = event(odd, 5, now, KIND, &format!(r#","note":"{}""#, "x".repeat(300_000)));
+    let oversize = event(odd, 5, NOW, KIND, &format!(r#","note":"{}""#, "x".repeat(300_000)));
     send(&[
         event(odd, 1, "1970-01-01T00:00:07Z", KIND, ""),
         event(odd, 2, "2090-01-01T00:00:00Z", KIND, ""),
-        event(odd, 3, now, KIND, r#","added_later":{"by":["a","newer","schema"]}"#),
-        event(odd, 4, now, "io.tandem.moon.landed.v7", ""),
+        event(odd, 3, NOW, KIND, r#","added_later":{"by":["a","newer","schema"]}"#),
+        event(odd, 4, NOW, UNKNOWN, ""),
         oversize,
     ])
     .await;
@@ -92,10 +97,10 @@ async fn what_is_odd_is_counted_or_told_and_holds_up_nothing() {
         &["content-type=application/json", "ce_specversion=1.0", "ce_type=io.tandem.link.changed.v1"],
         Some("{}"),
     );
-    write(&[], Some(&event(odd, 6, now, KIND, "")));
+    write(&[], Some(&event(odd, 6, NOW, KIND, "")));
     // Of a writer that knows another way to share out keys.
     let elsewhere = (partition + 1) % u64::from(place.partitions);
-    kcat_writes(&place, Topic::Status, elsewhere, odd, &[], Some(&event(odd, 7, now, KIND, "")));
+    kcat_writes(&place, Topic::Status, elsewhere, odd, &[], Some(&event(odd, 7, NOW, KIND, "")));
     // A partition of which no router is known yet.
     let lonely = cluster.place(3);
     let fold = Process::start(&lonely, "fold");
@@ -125,6 +130,61 @@ async fn what_is_odd_is_counted_or_told_and_holds_up_nothing() {
     sheet::add(case, &[("told", 10), ("counted", 5), ("dead letters", 5)]);
     let beside = Beside { routers: 1, dead_letters: 5 };
     finished.judge("the other routers meanwhile", &node, beside).await;
+}
+
+/// Writes of a router that nobody else has: what is no event, no value at all, and an event of an unknown type.
+struct Stranger<'a> {
+    place: &'a KafkaSettings,
+    partition: u64,
+    rounds: u64,
+}
+
+impl Stranger<'_> {
+    const NAME: &'static str = "router-odd";
+    const LETTERS_A_ROUND: u64 = 2;
+
+    fn writes(&mut self) {
+        self.rounds += 1;
+        let unknown = event(Self::NAME, self.rounds, NOW, UNKNOWN, "");
+        for value in [Some("poison"), Some(unknown.as_str()), None] {
+            kcat_writes(self.place, Topic::Status, self.partition, Self::NAME, &[], value);
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_no_event_becomes_one_dead_letter_whatever_dies_meanwhile() {
+    let cluster = Cluster::take().await;
+    let mut setting = Setting::start(&cluster, 2).await;
+    let place = setting.place.clone();
+    let partition = partition_of(Stranger::NAME, place.partitions);
+    let mut stranger = Stranger { place: &place, partition: partition.into(), rounds: 0 };
+    stranger.writes();
+    for _ in 0..2 {
+        // A fold joins, the oldest dies.
+        setting.folds.push(Process::start(&place, "fold"));
+        stranger.writes();
+        setting.folds.remove(0).kill();
+        stranger.writes();
+    }
+    let leader = cluster.leader(&place, Topic::Status, partition as usize).await;
+    let killed = cluster.kill(leader);
+    stranger.writes();
+    cluster.until_another_leads(leader, &place, Topic::Status, partition as usize).await;
+    setting.folds.remove(0).kill();
+    stranger.writes();
+    setting.folds.push(Process::start(&place, "fold"));
+    drop(killed);
+    cluster.until_whole().await;
+    stranger.writes();
+    let (rounds, letters) = (stranger.rounds, stranger.rounds * Stranger::LETTERS_A_ROUND);
+    until("its letters", async || kcat_reads(&place, Topic::DeadLetters).len() as u64 >= letters).await;
+    let (finished, node) = setting.finish().await;
+    let case = "poison, tombstones and unknown types while folds and a broker die";
+    let beside = Beside { routers: 1, dead_letters: letters };
+    finished.judge(case, &node, beside).await;
+    let shown = node.ask(&format!("/v1/routers/{}", Stranger::NAME)).await.unwrap();
+    assert_eq!(shown["completeness"]["received"], rounds, "what is unknown is an event");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

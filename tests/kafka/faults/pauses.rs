@@ -88,3 +88,16 @@ async fn a_fold_that_wakes_after_it_was_put_out_changes_nothing() {
     setting.node.signal(Signal::SIGCONT);
     setting.judge("SIGSTOP of a fold beyond its session, and of a node that serves").await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn all_that_folds_and_serves_lags_by_thousands_and_catches_up() {
+    /// Batches of each router.
+    const MANY: u64 = 50;
+    let cluster = Cluster::take().await;
+    let setting = Setting::start(&cluster, 2).await;
+    let lagging = || setting.folds.iter().chain([&setting.node]);
+    lagging().for_each(|process| process.signal(Signal::SIGSTOP));
+    setting.routers.until_heard(MANY).await;
+    lagging().for_each(|process| process.signal(Signal::SIGCONT));
+    setting.judge("SIGSTOP of all folds and the node through thousands of events").await;
+}
