@@ -20,14 +20,14 @@ const NOW: &str = "2026-11-24T00:00:00Z";
 /// What a router of a later version says.
 const UNKNOWN: &str = "io.tandem.moon.landed.v7";
 
-/// Has kcat write `value` to `partition`, with headers and key; without a value a tombstone.
+/// Has kcat write `values` to `partition`, with headers and key; no value is a tombstone.
 fn kcat_writes(
     place: &KafkaSettings,
     topic: Topic,
     partition: u64,
     key: &str,
     headers: &[&str],
-    value: Option<&str>,
+    values: &[Option<&str>],
 ) {
     let name = place.named(topic.name());
     let mut command = Command::new("timeout");
@@ -50,11 +50,14 @@ fn kcat_writes(
     headers.iter().for_each(|header| {
         command.args(["-H", header]);
     });
-    let mut child = command.stdin(Stdio::piped()).spawn().unwrap();
+    let mut child = command.stdin(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let mut input = child.stdin.take().unwrap();
-    input.write_all(format!("{key}|{}\n", value.unwrap_or_default()).as_bytes()).unwrap();
+    for value in values {
+        writeln!(input, "{key}|{}", value.unwrap_or_default()).unwrap();
+    }
     drop(input);
-    assert!(child.wait().unwrap().success());
+    let output = child.wait_with_output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }
 
 fn event(router: &str, sequence: u64, time: &str, kind: &str, more: &str) -> String {
@@ -89,7 +92,7 @@ async fn what_is_odd_is_counted_or_told_and_holds_up_nothing() {
     .await;
     let partition = u64::from(partition_of(odd, place.partitions));
     let write = |headers: &[&str], value: Option<&str>| {
-        kcat_writes(&place, Topic::Status, partition, odd, headers, value);
+        kcat_writes(&place, Topic::Status, partition, odd, headers, &[value]);
     };
     write(&[], Some("poison"));
     write(&["ce_type=x"], None);
@@ -100,15 +103,15 @@ async fn what_is_odd_is_counted_or_told_and_holds_up_nothing() {
     write(&[], Some(&event(odd, 6, NOW, KIND, "")));
     // Of a writer that knows another way to share out keys.
     let elsewhere = (partition + 1) % u64::from(place.partitions);
-    kcat_writes(&place, Topic::Status, elsewhere, odd, &[], Some(&event(odd, 7, NOW, KIND, "")));
+    kcat_writes(&place, Topic::Status, elsewhere, odd, &[], &[Some(&event(odd, 7, NOW, KIND, ""))]);
     // A partition of which no router is known yet.
     let lonely = cluster.place(3);
     let fold = Process::start(&lonely, "fold");
-    kcat_writes(&lonely, Topic::Status, 1, "nobody", &[], Some("poison"));
+    kcat_writes(&lonely, Topic::Status, 1, "nobody", &[], &[Some("poison")]);
     until("the letter of nobody", async || kcat_reads(&lonely, Topic::DeadLetters).len() == 1).await;
     fold.stop().await;
     let again = Process::start(&lonely, "fold");
-    kcat_writes(&lonely, Topic::Status, 1, "nobody", &[], Some("poison too"));
+    kcat_writes(&lonely, Topic::Status, 1, "nobody", &[], &[Some("poison too")]);
     until("the second letter of nobody", async || kcat_reads(&lonely, Topic::DeadLetters).len() > 1).await;
     again.stop().await;
     assert_eq!(kcat_reads(&lonely, Topic::DeadLetters).len(), 2, "each is told once");
@@ -146,9 +149,8 @@ impl Stranger<'_> {
     fn writes(&mut self) {
         self.rounds += 1;
         let unknown = event(Self::NAME, self.rounds, NOW, UNKNOWN, "");
-        for value in [Some("poison"), Some(unknown.as_str()), None] {
-            kcat_writes(self.place, Topic::Status, self.partition, Self::NAME, &[], value);
-        }
+        let values = [Some("poison"), Some(unknown.as_str()), None];
+        kcat_writes(self.place, Topic::Status, self.partition, Self::NAME, &[], &values);
     }
 }
 
