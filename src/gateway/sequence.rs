@@ -72,6 +72,16 @@ impl Progress {
         self.epoch(span.epoch).cover(1, span.last.0);
     }
 
+    /// Takes in what another gateway, or this one before it was restarted, counted of the same router.
+    pub(super) fn learn(&mut self, told: Self) {
+        for EpochProgress { epoch, contiguous, islands, dropped } in told.epochs {
+            let own = self.epoch(epoch);
+            dropped.into_iter().for_each(|dropped| own.learn_dropped(dropped));
+            let stored = islands.into_iter().chain((contiguous > 0).then_some((1, contiguous)));
+            stored.for_each(|(first, last)| own.cover(first, last));
+        }
+    }
+
     /// The sequence to acknowledge.
     pub(super) fn contiguous(&self, epoch: Epoch) -> Sequence {
         Sequence(self.epochs.iter().find(|own| own.epoch == epoch).map_or(0, |own| own.contiguous))
@@ -140,6 +150,23 @@ impl EpochProgress {
             self.dropped.push(dropped);
         }
         self.settle();
+    }
+
+    /// What was given up there may be known already: of ranges that overlap the larger count is the safe one, for theirs
+    /// together may count the same events twice.
+    fn learn_dropped(&mut self, mut told: Dropped) {
+        self.dropped.retain(|own| {
+            let apart = own.last < told.first || told.last < own.first;
+            if !apart {
+                told.first = told.first.min(own.first);
+                told.last = told.last.max(own.last);
+                told.count = told.count.max(own.count);
+            }
+            apart
+        });
+        if self.dropped.len() < DROPPED_MAX {
+            self.dropped.push(told);
+        }
     }
 
     /// Moves the count over islands and closed ranges until neither moves it.
@@ -235,6 +262,21 @@ mod tests {
         assert_eq!(contiguous(&progress), 905);
         progress.vouch(Span { epoch: EPOCH, after: Sequence(800), last: Sequence(810) });
         assert_eq!(contiguous(&progress), 905, "a late repetition takes nothing back");
+    }
+
+    #[test]
+    fn what_another_gateway_counted_is_added_and_nothing_twice() {
+        let mut own = stored([1, 2, 7]);
+        own.declare(dropped(3, 6, 2));
+        let mut told = stored([1, 2, 3, 9]);
+        told.declare(dropped(4, 6, 1));
+        own.learn(told.clone());
+        own.learn(told);
+        assert_eq!(contiguous(&own), 3, "two of 4 to 6 were given up, one is to come");
+        own.store(EPOCH, Sequence(5));
+        assert_eq!(contiguous(&own), 7);
+        own.store(EPOCH, Sequence(8));
+        assert_eq!(contiguous(&own), 9);
     }
 
     #[test]
