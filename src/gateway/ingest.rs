@@ -1,8 +1,9 @@
 //! The one task that appends: takes all batches that wait, leaves out doubles, appends the rest in one step,
 //! then answers each with its acknowledgement.
 //!
-//! It alone knows how far each router is, so a count never runs ahead of what is stored: a group is counted
-//! on copies, which become the truth only when the append has succeeded.
+//! A count never runs ahead of what is stored: a group is counted on copies, which become the truth only when the
+//! append has succeeded. Where several gateways share a stream, a router may come from another one: what that
+//! one counted is read from the stream before a router that is new here, or ahead of what is known of it, is answered.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -15,7 +16,7 @@ use super::Refusal;
 use super::check::{Checked, Item};
 use super::counters::Counters;
 use super::sequence::Progress;
-use crate::event::{Acknowledgement, Class, Epoch, RouterName};
+use crate::event::{Acknowledgement, Class, Epoch, RouterName, Sequence};
 use crate::stream::{self, Limit, Position, Record, StreamError, Topic};
 
 /// Batches that wait for the task. When it is full, further ones get `429`.
@@ -30,6 +31,12 @@ const APPEND_DEADLINE: Duration = Duration::from_secs(20);
 
 /// Longest wait of a request for its answer: its group and the one before it.
 const ANSWER_DEADLINE: Duration = Duration::from_secs(45);
+
+/// How long the count of a router may take to be read.
+const RECALL_DEADLINE: Duration = Duration::from_secs(10);
+
+/// A router of which the stream knew no more than we do is not looked up again for so long.
+const RECALL_AGAIN: Duration = Duration::from_secs(10);
 
 /// How long a refusal of the stream makes the gateway unready without a new attempt.
 const UNREADY: Duration = Duration::from_secs(10);
@@ -101,10 +108,9 @@ async fn load(stream: &stream::Shared) -> Result<HashMap<RouterName, Known>, Str
         while from.offset < bounds.next {
             let batch = stream.read(from, Limit::default()).await?;
             from.offset = batch.next;
-            for Record { key, value, .. } in batch.records.into_iter().map(|stored| stored.record) {
-                let progress = value.and_then(|json| serde_json::from_slice(&json).ok());
-                if let (Ok(router), Some(progress)) = (key.parse(), progress) {
-                    routers.insert(router, Known { progress, vouches: false });
+            for record in batch.records.into_iter().map(|stored| stored.record) {
+                if let (Ok(router), Some(progress)) = (record.key.parse(), progress(&record)) {
+                    routers.insert(router, Known { progress, ..Known::default() });
                 }
             }
         }
@@ -112,11 +118,28 @@ async fn load(stream: &stream::Shared) -> Result<HashMap<RouterName, Known>, Str
     Ok(routers)
 }
 
+/// The count in a record of [`Topic::Acknowledged`].
+fn progress(record: &Record) -> Option<Progress> {
+    serde_json::from_slice(record.value.as_deref()?).ok()
+}
+
 #[derive(Clone, Default)]
 struct Known {
     progress: Progress,
     /// The router needs no memory of ours.
     vouches: bool,
+    /// When the stream knew no more than we do.
+    looked_up: Option<Instant>,
+}
+
+impl Known {
+    /// Whether a batch that begins at `first` tells of a count that is not ours.
+    fn is_behind(&self, first: Option<(Epoch, Sequence)>) -> bool {
+        let beyond = |(epoch, sequence): (Epoch, Sequence)| {
+            sequence.0 > self.progress.contiguous(epoch).0.saturating_add(1)
+        };
+        first.is_some_and(beyond) && self.looked_up.is_none_or(|at| at.elapsed() >= RECALL_AGAIN)
+    }
 }
 
 struct Task {
@@ -126,6 +149,14 @@ struct Task {
     trouble: Trouble,
 }
 
+/// One that waits for its answer.
+struct Waiting {
+    answer: oneshot::Sender<Result<Acknowledgement, Refusal>>,
+    acknowledgement: Acknowledgement,
+    /// Records of the group up to its last one.
+    records: usize,
+}
+
 /// A group of batches on its way into the stream.
 #[derive(Default)]
 struct Group {
@@ -133,7 +164,7 @@ struct Group {
     counted: Vec<Option<Class>>,
     routers: HashMap<RouterName, Known>,
     doubles: u64,
-    answers: Vec<(oneshot::Sender<Result<Acknowledgement, Refusal>>, Acknowledgement)>,
+    answers: Vec<Waiting>,
     memory: Vec<OwnedSemaphorePermit>,
 }
 
@@ -142,29 +173,44 @@ impl Task {
     async fn run(mut self, mut queue: mpsc::Receiver<Job>) {
         while let Some(job) = queue.recv().await {
             let mut group = Group::default();
-            self.add(&mut group, job);
+            self.add(&mut group, job).await;
             while group.records.len() < GROUP_EVENTS
                 && let Ok(job) = queue.try_recv()
             {
-                self.add(&mut group, job);
+                self.add(&mut group, job).await;
             }
             self.store(group).await;
         }
     }
 
-    fn add(&mut self, group: &mut Group, job: Job) {
+    async fn add(&mut self, group: &mut Group, job: Job) {
         let Job { batch: Checked { router, span, items }, answer, _memory: memory } = job;
-        let mut known = match &router {
+        let known = match &router {
             Some(router) => match group.routers.remove(router) {
-                Some(known) => known,
+                Some(known) => Some(known),
                 None if !self.has_room_for(router, group) => {
                     let _ = answer.send(Err(Refusal::Unavailable("it serves too many routers")));
                     return;
                 }
-                None => self.routers.get(router).cloned().unwrap_or_default(),
+                None => self.routers.get(router).cloned(),
             },
-            None => Known::default(),
+            None => Some(Known::default()),
         };
+        let is_new = known.is_none();
+        let mut known = known.unwrap_or_default();
+        let first = items.iter().find_map(|item| item.place);
+        if let Some(router) = &router
+            && span.is_none()
+            && (is_new || known.is_behind(first))
+            && let Err(error) = self.recall(router, &mut known).await
+        {
+            self.note(&Err(error.clone()));
+            let _ = answer.send(Err(Refusal::Unavailable(in_public(&error))));
+            if !is_new {
+                group.routers.insert(router.clone(), known);
+            }
+            return;
+        }
         let last_epoch = items.iter().rev().find_map(|item| item.place).map(|(epoch, _)| epoch);
         for item in items {
             group.take(item, &mut known.progress);
@@ -176,11 +222,37 @@ impl Task {
         let epoch =
             span.map(|span| span.epoch).or(last_epoch).or(known.progress.latest()).unwrap_or(Epoch(0));
         let sequence = known.progress.contiguous(epoch);
-        group.answers.push((answer, Acknowledgement { epoch, sequence }));
+        let acknowledgement = Acknowledgement { epoch, sequence };
+        group.answers.push(Waiting { answer, acknowledgement, records: group.records.len() });
         group.memory.push(memory);
         if let Some(router) = router {
             group.routers.insert(router, known);
         }
+    }
+
+    /// Learns what other gateways counted of `router`.
+    async fn recall(&self, router: &RouterName, known: &mut Known) -> Result<(), StreamError> {
+        let key = router.as_str();
+        let partition = self.stream.partition_of(Topic::Acknowledged, key);
+        let mut from = Position { topic: Topic::Acknowledged, partition, offset: 0 };
+        let limit = Limit { key: Some(key), ..Limit::default() };
+        let before = known.progress.clone();
+        let read = async {
+            loop {
+                let batch = self.stream.read(from, limit).await?;
+                for told in batch.records.iter().filter_map(|stored| progress(&stored.record)) {
+                    known.progress.learn(told);
+                }
+                if batch.next <= from.offset {
+                    return Ok(());
+                }
+                from.offset = batch.next;
+            }
+        };
+        tokio::time::timeout(RECALL_DEADLINE, read).await.unwrap_or(Err(StreamError::Closed))?;
+        // That nobody knew a new router says nothing of later.
+        known.looked_up = (known.progress == before && before != Progress::default()).then(Instant::now);
+        Ok(())
     }
 
     fn has_room_for(&mut self, router: &RouterName, group: &Group) -> bool {
@@ -205,14 +277,24 @@ impl Task {
                 self.routers.extend(group.routers);
                 self.counters.doubled(group.doubles);
                 group.counted.into_iter().for_each(|class| self.counters.stored(class));
-                for (answer, acknowledgement) in group.answers {
+                for Waiting { answer, acknowledgement, .. } in group.answers {
                     let _ = answer.send(Ok(acknowledgement));
                 }
             }
             Err(error) => {
-                let refusal = Refusal::Unavailable(in_public(&error));
-                for (answer, _) in group.answers {
-                    let _ = answer.send(Err(refusal.clone()));
+                let at_fault = match error {
+                    StreamError::TooLarge { at, bytes, .. } => {
+                        let own = group.answers.iter().position(|waiting| at < waiting.records);
+                        own.map(|own| (own, Refusal::EventTooLarge(bytes)))
+                    }
+                    _ => None,
+                };
+                for (number, Waiting { answer, .. }) in group.answers.into_iter().enumerate() {
+                    let refusal = match &at_fault {
+                        Some((own, refusal)) if *own == number => refusal.clone(),
+                        _ => Refusal::Unavailable(in_public(&error)),
+                    };
+                    let _ = answer.send(Err(refusal));
                 }
             }
         }
@@ -220,6 +302,11 @@ impl Task {
 
     /// Logs the first refusal and the recovery, not each of a thousand in between.
     fn note(&self, outcome: &Result<(), StreamError>) {
+        if let Err(error @ StreamError::TooLarge { .. }) = outcome {
+            // It takes all others.
+            tracing::warn!(%error, "the stream does not take an event");
+            return;
+        }
         let mut trouble = self.trouble.lock().expect("nothing panics under this lock");
         match (outcome, trouble.is_some()) {
             (Ok(()), true) => tracing::info!("the stream takes events again"),
@@ -273,6 +360,7 @@ fn in_public(error: &StreamError) -> &'static str {
         StreamError::Full { .. } => "its disk is full",
         StreamError::Damaged { .. } => "its stream is damaged",
         StreamError::Closed => "the stream does not answer",
+        StreamError::TooLarge { .. } => "an event that came with it is too large",
         _ => "the stream cannot be written",
     }
 }

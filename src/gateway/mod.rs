@@ -18,7 +18,8 @@
 //!   needs no memory here, so any gateway can answer any router, also one that lost everything.
 //! - Without the header it is the end of an unbroken count from 1. Batches may come in any order. Holes that a
 //!   `spool.dropped` declares are stepped over once all else of their range is there. This count is kept in
-//!   the stream (`tandem.acknowledged`) together with the events and survives a restart. When it is lost
+//!   the stream (`tandem.acknowledged`) together with the events and survives a restart; another gateway of the
+//!   same stream reads it there when such a router comes to it. When it is lost
 //!   with the stream, such a router stalls until it says the header: the gateway never acknowledges what
 //!   it has not seen and nobody vouches for.
 //!
@@ -29,7 +30,8 @@
 //! and hold up nothing. A batch whose array does not end is refused whole, with the place.
 //!
 //! **When it is too much**: `429` when the queue or the memory for batches is full, `503` when the stream
-//! refuses; both with `Retry-After`, and nothing of the batch is stored.
+//! refuses; both with `Retry-After`, and nothing of the batch is stored. `413` when the stream takes no record as large as
+//! one of the batch, which is then sent in halves until that one event is found and given up.
 
 mod admission;
 mod batch;

@@ -48,6 +48,11 @@ pub enum Refusal {
     /// Too many events.
     #[error("the batch has more than {EVENTS_MAX} events; send smaller batches")]
     TooManyEvents,
+    /// The stream takes no record as large as one of its events.
+    #[error(
+        "an event of {0} bytes is larger than the stream of central takes; the others are taken without it"
+    )]
+    EventTooLarge(usize),
     /// Neither batch nor event.
     #[error("content type {0:?} is not taken; send {BATCH_MEDIA_TYPE} or {EVENT_MEDIA_TYPE}")]
     MediaType(String),
@@ -79,7 +84,7 @@ impl Refusal {
             Self::Forbidden { .. } | Self::TwoSpeakers { .. } => 1,
             Self::Malformed(_) => 2,
             Self::Slow => 3,
-            Self::BodyTooLarge | Self::UnpackedTooLarge | Self::TooManyEvents => 4,
+            Self::BodyTooLarge | Self::UnpackedTooLarge | Self::TooManyEvents | Self::EventTooLarge(_) => 4,
             Self::MediaType(_) | Self::Encoding(_) => 5,
             Self::Busy => 6,
             Self::Unavailable(_) => 7,

@@ -304,9 +304,13 @@ pub enum StreamError {
         /// What the system said.
         detail: String,
     },
-    /// A record above [`RECORD_BYTES_MAX`].
-    #[error("record of {bytes} bytes for {topic} is larger than {RECORD_BYTES_MAX}", topic = topic.name())]
+    /// A record above [`RECORD_BYTES_MAX`], or above what the topic takes in its cluster.
+    #[error("a record of {key} with {bytes} bytes is larger than {topic} takes", topic = topic.name())]
     TooLarge {
+        /// Its place in what was to be appended.
+        at: usize,
+        /// Its key.
+        key: String,
         /// Where it was to go.
         topic: Topic,
         /// Its size.
@@ -364,10 +368,15 @@ pub enum StreamError {
 
 /// Refuses what no backend takes, before anything is written.
 fn check(records: &[Record]) -> Result<(), StreamError> {
-    match records.iter().find(|record| record.bytes() > RECORD_BYTES_MAX) {
-        Some(record) => Err(StreamError::TooLarge { topic: record.topic, bytes: record.bytes() }),
+    match records.iter().enumerate().find(|(_, record)| record.bytes() > RECORD_BYTES_MAX) {
+        Some((at, record)) => Err(too_large(at, record)),
         None => Ok(()),
     }
+}
+
+fn too_large(at: usize, record: &Record) -> StreamError {
+    let (key, topic, bytes) = (record.key.clone(), record.topic, record.bytes());
+    StreamError::TooLarge { at, key, topic, bytes }
 }
 
 /// The partition of a key out of `partitions` (FNV-1a): the same for ever, because order per key hangs on it.

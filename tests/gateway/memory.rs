@@ -234,6 +234,34 @@ async fn a_restart_keeps_the_count_and_knows_doubles() {
 }
 
 #[tokio::test]
+async fn a_router_may_go_from_one_gateway_to_another_and_back() {
+    let one = Bench::open().await;
+    let other = Bench::new(Arc::clone(&one.stream), Admission::Open).await;
+    let all: Vec<String> = (1..=40).map(|sequence| status("r1", sequence)).collect();
+    for (turn, events) in all.chunks(4).enumerate() {
+        let gateway = if turn % 3 == 1 { &other } else { &one };
+        let last = 4 * (turn as u64 + 1);
+        assert_eq!(gateway.post(events).await.acknowledged(), last, "turn {turn}");
+    }
+    assert_eq!(other.post(&all[8..12]).await.acknowledged(), 32, "what it knew itself");
+    let third = Bench::new(Arc::clone(&one.stream), Admission::Open).await;
+    assert_eq!(third.post(&[status("r1", 41)]).await.acknowledged(), 41);
+    let stored = sequences(&one.stream, Topic::Status).await;
+    assert_eq!(stored, (1..=41).collect::<Vec<_>>(), "each once, in order");
+}
+
+#[tokio::test]
+async fn a_hole_is_not_stepped_over_whichever_gateway_sees_it() {
+    let one = Bench::open().await;
+    let other = Bench::new(Arc::clone(&one.stream), Admission::Open).await;
+    assert_eq!(one.post(&[status("r1", 1)]).await.acknowledged(), 1);
+    assert_eq!(other.post(&[status("r1", 3)]).await.acknowledged(), 1);
+    assert_eq!(other.post(&[status("r1", 4)]).await.acknowledged(), 1);
+    assert_eq!(other.post(&[status("r1", 2)]).await.acknowledged(), 4);
+    assert_eq!(one.post(&[status("r1", 5)]).await.acknowledged(), 5, "what the other one has is known");
+}
+
+#[tokio::test]
 async fn other_methods_and_paths_are_not_ours() {
     let bench = Bench::open().await;
     let get = Request::get("/v1/events").body(Body::empty()).unwrap();

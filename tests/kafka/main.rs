@@ -7,6 +7,7 @@ mod broker;
 mod events;
 mod fold;
 mod lag;
+mod large;
 mod moved;
 mod moving;
 mod outside;

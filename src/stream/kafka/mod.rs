@@ -54,7 +54,7 @@ pub use settings::{KafkaSettings, TopicPolicy};
 
 use super::{
     Answer, Batch, Bounds, CE_TYPE, Commit, Headers, Kept, Limit, Position, RECORD_BYTES_MAX, Record, Stored,
-    Stream, StreamError, Topic, check, partition_of,
+    Stream, StreamError, Topic, check, partition_of, too_large,
 };
 use client::{Cluster, Context, listen};
 use cursor::{Cursors, READER, Wanted};

@@ -1,6 +1,9 @@
 //! Appending: one idempotent producer, asked for delivery reports.
+//!
+//! A broker refuses a packed batch of records when that is larger than its topic takes, and with it every record in it.
+//! Those are sent again in smaller and smaller pieces, until each is stored or one that is too large by itself is found.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::{Duration, Instant};
@@ -15,7 +18,7 @@ use rdkafka::producer::{
 use tokio::sync::Notify;
 
 use super::client::{Cluster, Context};
-use super::{Record, StreamError, Topic, cloud_event, partition_of};
+use super::{Record, StreamError, Topic, cloud_event, partition_of, too_large};
 
 /// A record that is not stored after this long has failed. Shorter than the gateway's deadline, so that it hears why.
 const DELIVERY_TIMEOUT_MS: &str = "15000";
@@ -23,12 +26,16 @@ const DELIVERY_TIMEOUT_MS: &str = "15000";
 const ROOM_DEADLINE: Duration = Duration::from_secs(15);
 /// Between two looks whether there is room.
 const ROOM_PAUSE: Duration = Duration::from_millis(2);
+/// Parts that a piece is cut into when it holds a batch that is too large.
+const PARTS: usize = 4;
 
 /// Settings of every producer of ours. The queue (`queue.buffering.max.*`) holds 64 MiB or 100,000 records: when it
 /// is full, an append waits for room, and fails at its deadline.
 pub(super) const PRODUCER: [(&str, &str); 2] = [("acks", "all"), ("enable.idempotence", "true")];
 /// Those that an operator may set otherwise.
-const PRODUCER_DEFAULTS: [(&str, &str); 4] = [
+const PRODUCER_DEFAULTS: [(&str, &str); 5] = [
+    // Also where packing makes nothing smaller, a batch is what a topic of ours takes at least.
+    ("batch.size", "851968"),
     ("compression.type", "zstd"),
     ("queue.buffering.max.kbytes", "65536"),
     ("queue.buffering.max.messages", "100000"),
@@ -64,11 +71,13 @@ impl ClientContext for Reports {
 }
 
 impl ProducerContext<NoCustomPartitioner> for Reports {
-    type DeliveryOpaque = Arc<Pending>;
+    type DeliveryOpaque = Box<Report>;
 
-    fn delivery(&self, result: &DeliveryResult<'_>, pending: Arc<Pending>) {
+    fn delivery(&self, result: &DeliveryResult<'_>, report: Box<Report>) {
+        let Report { pending, at } = *report;
         match result {
             Ok(message) => pending.stored((message.topic(), message.partition(), message.offset())),
+            Err((error, _)) if is_too_large(error) => pending.too_large(at),
             Err((error, message)) => {
                 let place = format!("{}/{}", message.topic(), message.partition());
                 pending.failed(format!("{place}: {}", explained(error)));
@@ -84,15 +93,33 @@ fn explained(error: &KafkaError) -> String {
             "the broker refuses the time of a record: the clock of this machine or of the broker is off"
                 .into()
         }
+        // What the client says of several records with wrong times in one batch, and of others in it.
+        Some(code @ (RDKafkaErrorCode::InvalidRecord | RDKafkaErrorCode::InvalidDifferentRecord)) => {
+            format!("{code}; most likely for its time: the clock of this machine or of the broker is off")
+        }
         Some(code) => code.to_string(),
         None => error.to_string(),
     }
+}
+
+/// Also said of each record of a batch that is.
+fn is_too_large(error: &KafkaError) -> bool {
+    let code = error.rdkafka_error_code();
+    matches!(code, Some(RDKafkaErrorCode::MessageSizeTooLarge | RDKafkaErrorCode::MessageBatchTooLarge))
+}
+
+/// What comes back with the delivery report of a record.
+pub(super) struct Report {
+    pending: Arc<Pending>,
+    /// Place of the record among those under way together.
+    at: usize,
 }
 
 /// Records under way together.
 #[derive(Default)]
 pub(super) struct Pending {
     open: AtomicUsize,
+    too_large: Mutex<HashSet<usize>>,
     error: Mutex<Option<String>>,
     last: Mutex<HashMap<(String, i32), i64>>,
     keep_last: bool,
@@ -111,6 +138,15 @@ impl Pending {
             let own = last.entry((topic.to_owned(), partition)).or_default();
             *own = (*own).max(offset);
         }
+    }
+
+    fn too_large(&self, at: usize) {
+        self.too_large.lock().unwrap_or_else(PoisonError::into_inner).insert(at);
+    }
+
+    /// Those that were refused, alone or in a batch, for being too large.
+    fn all_too_large(&self) -> HashSet<usize> {
+        self.too_large.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     fn failed(&self, text: String) {
@@ -138,7 +174,7 @@ fn enqueue(
     client: &Client,
     topic: &str,
     partitions: u32,
-    record: &Record,
+    (at, record): (usize, &Record),
     time_ms: i64,
     pending: &Arc<Pending>,
 ) -> Result<(), Option<KafkaError>> {
@@ -153,7 +189,8 @@ fn enqueue(
     }
     let partition = i32::try_from(partition_of(&record.key, partitions)).expect("at most 10000 partitions");
     pending.open.fetch_add(1, Ordering::AcqRel);
-    let mut message = BaseRecord::with_opaque_to(topic, Arc::clone(pending))
+    let report = Box::new(Report { pending: Arc::clone(pending), at });
+    let mut message = BaseRecord::with_opaque_to(topic, report)
         .partition(partition)
         .key(record.key.as_bytes())
         .timestamp(time_ms)
@@ -195,22 +232,41 @@ impl Producer {
     /// of them.
     pub async fn append(&self, records: Vec<Record>) -> Result<(), StreamError> {
         let (after, first): (Vec<_>, Vec<_>) =
-            records.into_iter().partition(|record| record.topic.is_compacted());
+            records.iter().enumerate().partition(|(_, record)| record.topic.is_compacted());
         for records in [first, after] {
-            if !records.is_empty() {
-                self.store(&records).await?;
+            self.store(records).await?;
+        }
+        Ok(())
+    }
+
+    async fn store(&self, records: Vec<(usize, &Record)>) -> Result<(), StreamError> {
+        let mut waiting = vec![records];
+        while let Some(piece) = waiting.pop() {
+            let refused = self.send(&piece).await?;
+            match (&piece[..], &refused[..]) {
+                (_, []) => {}
+                ([(at, record)], _) => return Err(too_large(*at, record)),
+                _ => {
+                    let parts = refused.chunks(refused.len().div_ceil(PARTS));
+                    waiting.extend(parts.rev().map(<[_]>::to_vec));
+                }
             }
         }
         Ok(())
     }
 
-    async fn store(&self, records: &[Record]) -> Result<(), StreamError> {
+    /// Has `records` stored; returns those that were refused because they, or the batch that they were packed into, are
+    /// too large.
+    async fn send<'a>(
+        &self,
+        records: &[(usize, &'a Record)],
+    ) -> Result<Vec<(usize, &'a Record)>, StreamError> {
         let client = self.client();
         let pending = Pending::new(false);
         {
             let mut times = self.times.lock().await;
             for record in records {
-                if let Err(error) = self.put(&client, record, &mut times, &pending).await {
+                if let Err(error) = self.put(&client, *record, &mut times, &pending).await {
                     pending.failed(error);
                     break;
                 }
@@ -224,7 +280,10 @@ impl Producer {
             }
             done.await;
         }
-        let Some(error) = pending.error() else { return Ok(()) };
+        let Some(error) = pending.error() else {
+            let refused = pending.all_too_large();
+            return Ok(records.iter().filter(|(at, _)| refused.contains(at)).copied().collect());
+        };
         // Should they have been wrong times: they are not held against later records.
         self.times.lock().await.clear();
         if let Some((_, fatal)) = client.client().fatal_error() {
@@ -241,7 +300,7 @@ impl Producer {
     async fn put(
         &self,
         client: &Client,
-        record: &Record,
+        (at, record): (usize, &Record),
         times: &mut HashMap<(Topic, u32), i64>,
         pending: &Arc<Pending>,
     ) -> Result<(), String> {
@@ -251,8 +310,12 @@ impl Producer {
         *time_ms = (*time_ms).max(record.time_ms());
         let deadline = Instant::now() + ROOM_DEADLINE;
         loop {
-            match enqueue(client, &name, partitions, record, *time_ms, pending) {
+            match enqueue(client, &name, partitions, (at, record), *time_ms, pending) {
                 Ok(()) => return Ok(()),
+                Err(Some(error)) if is_too_large(&error) => {
+                    pending.too_large(at);
+                    return Ok(());
+                }
                 Err(Some(error)) => return Err(format!("{name}: {}", explained(&error))),
                 Err(None) if Instant::now() >= deadline => {
                     return Err(format!("{name}: the queue stays full; the brokers are too slow or away"));
@@ -272,10 +335,10 @@ pub(super) fn put_all(
     let partitions = cluster.settings.partitions;
     let pending = Pending::new(true);
     let deadline = Instant::now() + ROOM_DEADLINE;
-    for record in records {
+    for (at, record) in records.iter().enumerate() {
         let name = cluster.settings.named(record.topic.name());
         loop {
-            match enqueue(client, &name, partitions, record, record.time_ms(), &pending) {
+            match enqueue(client, &name, partitions, (at, record), record.time_ms(), &pending) {
                 Ok(()) => break,
                 Err(Some(error)) => return Err(cluster.failure(format!("{name}: {}", explained(&error)))),
                 Err(None) if Instant::now() >= deadline => {
