@@ -83,6 +83,10 @@ struct Part {
     told: [u64; TOPICS.len()],
     changed: BTreeSet<RouterName>,
     dead_letters: Vec<Record>,
+    /// Keys of the state that are of no use, until all was folded anew; what is not there again by then is gone.
+    unusable: BTreeSet<String>,
+    /// Whether the end of a topic was reached.
+    ended: [bool; TOPICS.len()],
     /// Something was read since the last commit.
     moved: bool,
 }
@@ -188,6 +192,8 @@ impl Share {
                 let mut progress = self.progress.lock().unwrap_or_else(PoisonError::into_inner);
                 progress.events += events;
                 progress.dead_letters += letters;
+            } else {
+                part.end(from.topic);
             }
         }
         if Instant::now() >= self.commit_due && self.parts.values().any(|part| part.moved) {
@@ -259,7 +265,7 @@ impl Share {
         }
         let mut parts = Vec::new();
         for (partition, state) in partitions.iter().zip(states) {
-            let mut part = Part { next: state.next, ..Part::default() };
+            let mut part = Part { next: state.next, unusable: state.unusable, ..Part::default() };
             part.fleet.freshness.stream_moved_at = state.moved_at;
             state.routers.into_iter().for_each(|view| part.fleet.restore(view));
             for (topic, told) in TOPICS.into_iter().zip(&mut part.told) {
@@ -306,6 +312,9 @@ impl Share {
                 if let Some(part) = self.parts.get_mut(&partition) {
                     part.changed.clear();
                     part.dead_letters.clear();
+                    if part.is_whole() {
+                        part.unusable.clear();
+                    }
                     part.moved = false;
                 }
             }
@@ -322,6 +331,19 @@ impl Part {
     fn positions(&self, partition: u32) -> impl Iterator<Item = Position> {
         let places = TOPICS.into_iter().zip(self.next);
         places.map(move |(topic, offset)| Position { topic, partition, offset })
+    }
+
+    /// Nothing more of `topic` is there.
+    fn end(&mut self, topic: Topic) {
+        for (own, ended) in TOPICS.into_iter().zip(&mut self.ended) {
+            *ended |= own == topic;
+        }
+        self.moved |= self.is_whole() && !self.unusable.is_empty();
+    }
+
+    /// Whether all that there was has been folded.
+    fn is_whole(&self) -> bool {
+        self.ended.iter().all(|ended| *ended)
     }
 
     /// Takes in what was read at `from`. How many were events, and how many none.
@@ -372,6 +394,8 @@ impl Part {
         let moved_at = self.fleet.freshness.stream_moved_at;
         let views = self.changed.iter().filter_map(|name| self.fleet.router(name.as_str()));
         let states = views.map(|view| state::record(view, self.next, moved_at, Utc::now()));
-        states.chain(self.dead_letters.iter().cloned()).collect()
+        let unusable = self.unusable.iter().filter(|key| self.is_whole() && self.fleet.router(key).is_none());
+        let gone = unusable.map(|key| state::gone(key, self.next, moved_at, Utc::now()));
+        states.chain(gone).chain(self.dead_letters.iter().cloned()).collect()
     }
 }

@@ -6,7 +6,7 @@
 //! place in the last record of the partition are the fold up to that place.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use chrono::{DateTime, Utc};
 use tracing::warn;
@@ -19,7 +19,7 @@ use crate::view::{FleetView, RouterView};
 const PLACE: &str = "tandem_place";
 /// Header: when central took in the last event that was folded.
 const MOVED_AT: &str = "tandem_moved_at";
-/// Header: the release's way of folding; state of another one is folded anew.
+/// Header: the release's way of folding; a partition that still holds state of another one is folded anew.
 const VERSION: &str = "tandem_view";
 
 /// The fold of one partition.
@@ -31,6 +31,10 @@ pub struct PartitionState {
     pub next: [u64; TOPICS.len()],
     /// When central took in the last event that was folded.
     pub moved_at: Option<DateTime<Utc>>,
+    /// Keys whose latest record cannot be used; the rest is nothing then. Who folds anew replaces them, or says that they
+    /// are gone ([`gone`]).
+    #[cfg_attr(not(feature = "kafka"), expect(dead_code, reason = "only folds that share a stream tidy up"))]
+    pub unusable: BTreeSet<String>,
 }
 
 /// The record of `view`, folded up to `next`.
@@ -42,13 +46,35 @@ pub fn record(
     moved_at: Option<DateTime<Utc>>,
     now: DateTime<Utc>,
 ) -> Record {
+    let value = serde_json::to_vec(view).expect("a view has only string keys and finite numbers");
+    told(view.name.as_str(), Some(value), next, moved_at, now)
+}
+
+/// The record that says that nothing is known of `key`, folded up to `next`.
+#[must_use]
+#[cfg_attr(not(feature = "kafka"), expect(dead_code, reason = "only folds that share a stream write it"))]
+pub fn gone(
+    key: &str,
+    next: [u64; TOPICS.len()],
+    moved_at: Option<DateTime<Utc>>,
+    now: DateTime<Utc>,
+) -> Record {
+    told(key, None, next, moved_at, now)
+}
+
+fn told(
+    key: &str,
+    value: Option<Vec<u8>>,
+    next: [u64; TOPICS.len()],
+    moved_at: Option<DateTime<Utc>>,
+    now: DateTime<Utc>,
+) -> Record {
     let mut headers = vec![
         (Cow::Borrowed(VERSION), snapshot::VERSION.to_string()),
         (Cow::Borrowed(PLACE), next.map(|offset| offset.to_string()).join(" ")),
     ];
     headers.extend(moved_at.map(|moved_at| (Cow::Borrowed(MOVED_AT), moved_at.to_rfc3339())));
-    let value = serde_json::to_vec(view).expect("a view has only string keys and finite numbers");
-    Record { topic: Topic::State, key: view.name.as_str().to_owned(), headers, value: Some(value), time: now }
+    Record { topic: Topic::State, key: key.to_owned(), headers, value, time: now }
 }
 
 /// The state of `partitions`. Which reader asks decides how it is read.
@@ -125,8 +151,8 @@ struct Latest {
     records: HashMap<String, Vec<u8>>,
     next: [u64; TOPICS.len()],
     moved_at: Option<DateTime<Utc>>,
-    /// A record was written by a release that folds otherwise.
-    foreign: bool,
+    /// Written by a release that folds otherwise, and by ours not since.
+    foreign: BTreeSet<String>,
 }
 
 impl Latest {
@@ -138,8 +164,13 @@ impl Latest {
             }
             let moved_at = record.header(MOVED_AT).and_then(|text| DateTime::parse_from_rfc3339(text).ok());
             self.moved_at = self.moved_at.max(moved_at.map(|time| time.to_utc()));
+            self.foreign.remove(&record.key);
         } else if record.value.is_some() {
-            self.foreign = true;
+            self.records.remove(&record.key);
+            self.foreign.insert(record.key);
+            return;
+        } else {
+            self.foreign.remove(&record.key);
         }
         match record.value {
             Some(value) => self.records.insert(record.key, value),
@@ -148,9 +179,13 @@ impl Latest {
     }
 
     fn into_state(self, partition: u32) -> PartitionState {
-        if self.foreign {
-            warn!(partition, "state of another release; folding the partition anew");
-            return PartitionState::default();
+        let mut unusable = self.foreign;
+        if !unusable.is_empty() {
+            warn!(
+                partition,
+                routers = unusable.len(),
+                "state of another release; folding the partition anew"
+            );
         }
         let mut routers = Vec::with_capacity(self.records.len());
         for (router, json) in self.records {
@@ -158,15 +193,15 @@ impl Latest {
                 Ok(view) => routers.push(view),
                 Err(error) => {
                     warn!(partition, router, %error, "state is not readable; folding the partition anew");
-                    return PartitionState::default();
+                    unusable.insert(router);
                 }
             }
         }
-        if routers.is_empty() {
-            // Nothing is left of what the place speaks of.
-            return PartitionState::default();
+        // Where none are left, nothing is of what the place speaks of.
+        if routers.is_empty() || !unusable.is_empty() {
+            return PartitionState { unusable, ..PartitionState::default() };
         }
-        PartitionState { routers, next: self.next, moved_at: self.moved_at }
+        PartitionState { routers, next: self.next, moved_at: self.moved_at, unusable }
     }
 }
 
@@ -209,9 +244,18 @@ mod tests {
         let foreign = Record { headers: vec![(VERSION.into(), "999".into())], ..good.clone() };
         for bad in [broken, foreign] {
             let stream = Memory::new(1);
+            let key = bad.key.clone();
             stream.append(vec![good.clone(), bad]).await.unwrap();
             let state = load(&stream, &[0], fold::Reader::LookingBack).await.unwrap().remove(0);
             assert_eq!((state.routers.len(), state.next), (0, [0, 0]));
+            assert_eq!(state.unusable, BTreeSet::from([key.clone()]));
+            // Folded anew, or known to be gone: it is of no account any longer.
+            for mended in [record(&view(&key, 2), [5, 6], None, at(7)), gone(&key, [5, 6], None, at(7))] {
+                let other = record(&view("c", 1), [5, 6], None, at(7));
+                stream.append(vec![other, mended]).await.unwrap();
+                let state = load(&stream, &[0], fold::Reader::LookingBack).await.unwrap().remove(0);
+                assert_eq!((state.next, state.unusable), ([5, 6], BTreeSet::new()));
+            }
         }
         let stream = Memory::new(1);
         let gone = Record { value: None, ..good.clone() };

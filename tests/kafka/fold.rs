@@ -8,7 +8,7 @@ use rdkafka::ClientConfig;
 use rdkafka::admin::{AdminClient, AdminOptions, NewPartitions};
 use rdkafka::client::DefaultClientContext;
 use tandem::central::{Central, FOLD_READER, Share, ShareProgress};
-use tandem::stream::{Kafka, KafkaSettings, Limit, Position, REASON, Stream as _, Topic};
+use tandem::stream::{Kafka, KafkaSettings, Limit, Position, REASON, Record, Stored, Stream as _, Topic};
 use tandem::view::RouterView;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -195,6 +195,56 @@ async fn state_that_is_gone_is_folded_again_from_the_stream() {
         assert!(Instant::now() < deadline, "{} of {ROUTERS}", views.len());
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
+    folder.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn state_of_another_release_is_folded_anew_once_and_what_has_no_events_goes() {
+    let settings = broker::settings(PARTITIONS);
+    let stream = Kafka::open(settings.clone()).await.unwrap();
+    append(&stream, 1..=5).await;
+    let foreign = |router: &str| Record {
+        topic: Topic::State,
+        headers: vec![("tandem_view".into(), "999".into())],
+        value: Some(b"{\"another\":true}".to_vec()),
+        ..events::status(router, 1)
+    };
+    let gone: Vec<_> = (0..4).map(|router| format!("gone-{router}")).collect();
+    let left = gone.iter().map(String::as_str).chain(["router-0", "router-1"]);
+    stream.append(left.map(foreign).collect()).await.unwrap();
+    let folder = Folder::start(&settings).await;
+    let deadline = Instant::now() + PATIENCE;
+    let known = async || -> BTreeMap<String, bool> {
+        let mut known = BTreeMap::new();
+        for bounds in stream.bounds(Topic::State).await.unwrap() {
+            let mut from =
+                Position { topic: Topic::State, partition: bounds.partition, offset: bounds.first };
+            while from.offset < bounds.next {
+                let batch = stream.read(from, Limit::default()).await.unwrap();
+                from.offset = batch.next;
+                for Stored { record, .. } in batch.records {
+                    match record.header("tandem_view") == Some("999") {
+                        _ if record.value.is_none() => known.remove(&record.key),
+                        foreign => known.insert(record.key, foreign),
+                    };
+                }
+            }
+        }
+        known
+    };
+    while known().await != (0..ROUTERS).map(|router| (format!("router-{router}"), false)).collect() {
+        assert!(Instant::now() < deadline, "{:?}", known().await);
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    folder.stop().await;
+    let folder = Folder::start(&settings).await;
+    shared_out(&[&folder]).await;
+    append(&stream, 6..=6).await;
+    while folder.progress.lock().unwrap().commits == 0 {
+        assert!(Instant::now() < deadline);
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert!(folder.progress.lock().unwrap().events <= ROUTERS, "the next owner folds what is new, no more");
     folder.stop().await;
 }
 
