@@ -3,8 +3,8 @@
 use std::time::{Duration, Instant};
 
 use rdkafka::admin::{
-    AdminClient, AdminOptions, ConfigResource, ConfigResourceResult, NewTopic, ResourceSpecifier,
-    TopicReplication,
+    AdminClient, AdminOptions, AlterConfig, ConfigResource, ConfigResourceResult, NewTopic,
+    ResourceSpecifier, TopicReplication,
 };
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
@@ -16,6 +16,8 @@ use super::{Kept, RECORD_BYTES_MAX, StreamError, Topic, TopicPolicy};
 const CONNECT: Duration = Duration::from_secs(15);
 /// How long it may take to make topics.
 const MAKE: Duration = Duration::from_secs(30);
+/// How long it may take until every broker knows what was set.
+const SETTLE: Duration = Duration::from_secs(5);
 const ASK: Duration = Duration::from_secs(2);
 const PAUSE: Duration = Duration::from_millis(100);
 
@@ -34,7 +36,7 @@ const SPARE: i32 = 3;
 /// Makes missing topics and checks the others, as the settings say. Returns what names the cluster, wherever it is reached.
 pub(super) async fn ensure(cluster: &Cluster) -> Result<String, StreamError> {
     let settings = &cluster.settings;
-    let (cluster_id, found) = {
+    let (cluster_id, mut found) = {
         let cluster = cluster.clone();
         blocking(move || connect(&cluster)).await?
     };
@@ -46,10 +48,11 @@ pub(super) async fn ensure(cluster: &Cluster) -> Result<String, StreamError> {
             return Err(StreamError::TopicMissing { topic: settings.named(missing[0].name()) });
         }
         make(cluster, &admin, &missing).await?;
-        let cluster = cluster.clone();
-        blocking(move || wait_until_there(&cluster)).await?;
+        let there = cluster.clone();
+        found = blocking(move || wait_until_there(&there)).await?;
+        secure(cluster, &admin, &missing, &found).await?;
     }
-    for topic in Topic::ALL.into_iter().filter(|topic| !missing.contains(topic)) {
+    for topic in Topic::ALL {
         let name = settings.named(topic.name());
         let Some(found) = found.iter().find(|found| found.name == name) else { continue };
         if found.partitions != settings.partitions {
@@ -74,7 +77,14 @@ pub(super) async fn ensure(cluster: &Cluster) -> Result<String, StreamError> {
         }
     }
     if settings.topics != TopicPolicy::Take {
-        check(cluster, &admin).await?;
+        // What was set a moment ago is not known to every broker yet.
+        let deadline = Instant::now() + if missing.is_empty() { Duration::ZERO } else { SETTLE };
+        loop {
+            match check(cluster, &admin, &found).await {
+                Err(_) if Instant::now() < deadline => tokio::time::sleep(PAUSE).await,
+                checked => break checked?,
+            }
+        }
     }
     Ok(cluster_id)
 }
@@ -161,7 +171,38 @@ async fn make(cluster: &Cluster, admin: &AdminClient<Context>, missing: &[Topic]
     Ok(())
 }
 
-fn wait_until_there(cluster: &Cluster) -> Result<(), StreamError> {
+/// Where the cluster chose how many replicas there are, has those that were just made keep nothing on one broker alone.
+async fn secure(
+    cluster: &Cluster,
+    admin: &AdminClient<Context>,
+    made: &[Topic],
+    found: &[Found],
+) -> Result<(), StreamError> {
+    let settings = &cluster.settings;
+    let spare = |name: &String| found.iter().any(|found| found.name == *name && found.replicas >= SPARE);
+    let made = made.iter().map(|topic| (settings.named(topic.name()), wanted(*topic)));
+    let made: Vec<_> = made.filter(|(name, _)| settings.replication.is_none() && spare(name)).collect();
+    // Those not named would be as the cluster has them.
+    let changes = made.iter().map(|(name, config)| {
+        let change = AlterConfig::new(ResourceSpecifier::Topic(name));
+        let change = config.iter().fold(change, |change, (name, value)| change.set(name, value));
+        change.set("min.insync.replicas", "2")
+    });
+    let changes: Vec<AlterConfig<'_>> = changes.collect();
+    if changes.is_empty() {
+        return Ok(());
+    }
+    let options = AdminOptions::new().request_timeout(Some(MAKE));
+    let answers = admin.alter_configs(&changes, &options).await.map_err(|error| cluster.error(&error))?;
+    for ((name, _), answer) in made.iter().zip(answers) {
+        answer.map_err(|(_, code)| {
+            cluster.failure(format!("topic {name}: min.insync.replicas cannot be set: {code}"))
+        })?;
+    }
+    Ok(())
+}
+
+fn wait_until_there(cluster: &Cluster) -> Result<Vec<Found>, StreamError> {
     let client: BaseConsumer<Context> =
         cluster.client(&[("group.id", "tandem"), ("enable.auto.commit", "false")])?;
     let deadline = Instant::now() + MAKE;
@@ -171,7 +212,7 @@ fn wait_until_there(cluster: &Cluster) -> Result<(), StreamError> {
             .into_iter()
             .find(|topic| partitions(&found, cluster, *topic) != Some(cluster.settings.partitions));
         match waited_for {
-            None => return Ok(()),
+            None => return Ok(found),
             Some(topic) if Instant::now() >= deadline => {
                 let name = cluster.settings.named(topic.name());
                 return Err(cluster.failure(format!("topic {name} was created but does not appear")));
@@ -204,7 +245,7 @@ fn wanted(topic: Topic) -> Vec<(&'static str, String)> {
     wanted
 }
 
-async fn check(cluster: &Cluster, admin: &AdminClient<Context>) -> Result<(), StreamError> {
+async fn check(cluster: &Cluster, admin: &AdminClient<Context>, found: &[Found]) -> Result<(), StreamError> {
     let names: Vec<String> = Topic::ALL.iter().map(|topic| cluster.settings.named(topic.name())).collect();
     let asked: Vec<_> = names.iter().map(|name| ResourceSpecifier::Topic(name)).collect();
     let options = AdminOptions::new().request_timeout(Some(CONNECT));
@@ -226,17 +267,13 @@ async fn check(cluster: &Cluster, admin: &AdminClient<Context>) -> Result<(), St
                 "settings of topic {name} cannot be read: {code} (topics=take goes without)"
             ))
         })?;
-        check_one(topic, name, cluster.settings.replication, &config)?;
+        let replicas = found.iter().find(|found| found.name == *name).map_or(1, |found| found.replicas);
+        check_one(topic, name, replicas, &config)?;
     }
     Ok(())
 }
 
-fn check_one(
-    topic: Topic,
-    name: &str,
-    replication: Option<i32>,
-    config: &ConfigResource,
-) -> Result<(), StreamError> {
+fn check_one(topic: Topic, name: &str, replicas: i32, config: &ConfigResource) -> Result<(), StreamError> {
     let found =
         |setting: &str| config.get(setting).and_then(|entry| entry.value.as_deref()).unwrap_or("unknown");
     let number = |setting: &str| found(setting).parse::<i128>().unwrap_or(i128::MAX);
@@ -249,26 +286,34 @@ fn check_one(
             advice: "change it with kafka-configs, or give topics=take to go on with it",
         })
     };
-    for (setting, value) in wanted(topic) {
-        let right = match setting {
+    // Older brokers do not have all of them.
+    for (setting, value) in wanted(topic).into_iter().filter(|(setting, _)| config.get(setting).is_some()) {
+        let least = || value.parse::<i128>().is_ok_and(|wanted| number(setting) >= wanted);
+        let most = || value.parse::<i128>().is_ok_and(|wanted| number(setting) <= wanted);
+        let (right, rest) = match setting {
             // Longer is no loss, and -1 is for ever.
-            "retention.ms" => {
-                let kept = number(setting);
-                kept < 0 || value.parse::<i128>().is_ok_and(|wanted| kept >= wanted)
+            "retention.ms" => (number(setting) < 0 || least(), " or more"),
+            "delete.retention.ms" => (least(), " or more"),
+            // What is taken must stay.
+            "message.timestamp.before.max.ms" => {
+                let kept = number("retention.ms");
+                (least() && (kept < 0 || number(setting) <= kept), " or more, up to retention.ms")
             }
-            "cleanup.policy" | "message.timestamp.type" => found(setting) == value,
-            _ => true,
+            "message.timestamp.after.max.ms" | "segment.ms" | "max.compaction.lag.ms" => (most(), " or less"),
+            "cleanup.policy" | "message.timestamp.type" => (found(setting) == value, ""),
+            // Only a matter of disk.
+            _ => (true, ""),
         };
         if !right {
-            return wrong(setting, value);
+            return wrong(setting, value + rest);
         }
     }
     let room = RECORD_BYTES_MAX + FRAME_BYTES;
     if number("max.message.bytes") < room as i128 {
         return wrong("max.message.bytes", format!("{room} or more"));
     }
-    // Who asks for replicas wants no record on one broker alone, and none refused while all of them are there.
-    if let Some(replicas) = replication.filter(|replicas| *replicas > 1) {
+    // Who has replicas wants no record on one broker alone, and none refused while all of them are there.
+    if replicas > 1 {
         let least = if replicas >= SPARE { 2 } else { 1 };
         if !(least..=i128::from(replicas)).contains(&number("min.insync.replicas")) {
             return wrong("min.insync.replicas", format!("{least} to {replicas}"));
@@ -279,16 +324,18 @@ fn check_one(
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use rdkafka::admin::{ConfigEntry, ConfigSource, OwnedResourceSpecifier};
 
     use super::*;
 
-    /// The first thing wrong with a topic of these settings, when so many replicas are asked for.
-    fn found_wrong(replication: Option<i32>, in_sync: Option<&str>) -> Option<String> {
+    /// The first thing wrong with a topic that is as we make it but for these settings, with so many replicas.
+    fn found_wrong(topic: Topic, replicas: i32, settings: &[(&'static str, &str)]) -> Option<String> {
         let room = (RECORD_BYTES_MAX + FRAME_BYTES).to_string();
-        let mut entries: Vec<(&str, String)> = wanted(Topic::Status);
-        entries.push(("max.message.bytes", room));
-        entries.extend(in_sync.map(|value| ("min.insync.replicas", value.to_owned())));
+        let mut entries: BTreeMap<&str, String> = wanted(topic).into_iter().collect();
+        entries.insert("max.message.bytes", room);
+        entries.extend(settings.iter().map(|(name, value)| (*name, (*value).to_owned())));
         let entry = |(name, value): (&str, String)| ConfigEntry {
             name: name.to_owned(),
             value: Some(value),
@@ -299,29 +346,49 @@ mod tests {
         };
         let specifier = OwnedResourceSpecifier::Topic("t".into());
         let config = ConfigResource { specifier, entries: entries.into_iter().map(entry).collect() };
-        check_one(Topic::Status, "t", replication, &config).err().map(|error| error.to_string())
+        check_one(topic, "t", replicas, &config).err().map(|error| error.to_string())
     }
 
     #[test]
-    fn as_many_replicas_must_have_a_record_as_those_asked_for_are_good_for() {
-        for (replication, in_sync) in [
-            (None, Some("1")),
-            (Some(1), Some("1")),
-            (Some(2), Some("1")),
-            (Some(2), Some("2")),
-            (Some(3), Some("2")),
-            (Some(3), Some("3")),
-            (None, None),
-        ] {
-            assert_eq!(found_wrong(replication, in_sync), None, "{replication:?}, {in_sync:?}");
+    fn as_many_replicas_must_have_a_record_as_those_that_are_there_are_good_for() {
+        for (replicas, in_sync) in [(1, "1"), (2, "1"), (2, "2"), (3, "2"), (3, "3"), (4, "2")] {
+            let wrong = found_wrong(Topic::Status, replicas, &[("min.insync.replicas", in_sync)]);
+            assert_eq!(wrong, None, "{replicas}, {in_sync:?}");
         }
-        for (replication, in_sync, wanted) in [
-            (3, Some("1"), "min.insync.replicas is 1, wanted 2 to 3"),
-            (2, Some("3"), "min.insync.replicas is 3, wanted 1 to 2"),
-            (3, None, "min.insync.replicas is unknown, wanted 2 to 3"),
+        assert_eq!(found_wrong(Topic::Status, 1, &[]), None);
+        for (replicas, in_sync, wanted) in [
+            (3, &[("min.insync.replicas", "1")][..], "min.insync.replicas is 1, wanted 2 to 3"),
+            (2, &[("min.insync.replicas", "3")], "min.insync.replicas is 3, wanted 1 to 2"),
+            (3, &[], "min.insync.replicas is unknown, wanted 2 to 3"),
         ] {
-            let error = found_wrong(Some(replication), in_sync).unwrap();
+            let error = found_wrong(Topic::Status, replicas, in_sync).unwrap();
             assert!(error.contains(wanted) && error.contains("kafka-configs"), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_topic_may_keep_more_and_longer_than_ours_but_not_less() {
+        const FOR_EVER: &str = "9223372036854775807";
+        for (topic, settings) in [
+            (Topic::Samples, &[("retention.ms", "864000000")][..]),
+            (Topic::Samples, &[("retention.ms", "-1"), ("message.timestamp.before.max.ms", FOR_EVER)]),
+            (Topic::Samples, &[("message.timestamp.after.max.ms", "60000")]),
+            (Topic::State, &[("segment.ms", "1000"), ("max.compaction.lag.ms", "1000")]),
+            (Topic::State, &[("delete.retention.ms", "864000000"), ("min.cleanable.dirty.ratio", "0.5")]),
+        ] {
+            assert_eq!(found_wrong(topic, 1, settings), None, "{settings:?}");
+        }
+        for (topic, setting, value) in [
+            (Topic::Samples, "retention.ms", "1000"),
+            (Topic::Samples, "message.timestamp.before.max.ms", FOR_EVER),
+            (Topic::Samples, "message.timestamp.before.max.ms", "1000"),
+            (Topic::Samples, "message.timestamp.after.max.ms", FOR_EVER),
+            (Topic::State, "segment.ms", "604800000"),
+            (Topic::State, "max.compaction.lag.ms", FOR_EVER),
+            (Topic::State, "delete.retention.ms", "1000"),
+        ] {
+            let error = found_wrong(topic, 1, &[(setting, value)]).unwrap();
+            assert!(error.contains(&format!("{setting} is {value}, wanted")), "{error}");
         }
     }
 }
