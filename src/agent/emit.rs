@@ -19,7 +19,7 @@ const STEP: TimeDelta = TimeDelta::seconds(2);
 /// And by this part of the time between two readings, for slewing (500 ppm) is no step.
 const SLEW_PARTS: i32 = 1000;
 /// No router with this program has lived before 2026: an earlier clock was never set.
-const EARLIEST_S: i64 = 1_767_225_600;
+pub(super) const EARLIEST_S: i64 = 1_767_225_600;
 /// Digits in a row in the answer of a modem that may be an identity: MSISDNs begin at 10.
 const IDENTITY_DIGITS: usize = 10;
 

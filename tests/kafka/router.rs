@@ -3,6 +3,9 @@
 use std::path::Path;
 use std::time::Duration;
 
+use rdkafka::ClientConfig;
+use rdkafka::admin::{AdminClient, AdminOptions, AlterConfig, ResourceSpecifier};
+use rdkafka::client::DefaultClientContext;
 use tandem::agent::Emission;
 use tandem::agent::emit::Stamper;
 use tandem::agent::journal::Journal;
@@ -225,4 +228,40 @@ async fn wrong_settings_are_told_at_once() {
         let error = timeout(PATIENCE, running.task).await.unwrap().unwrap().unwrap_err();
         assert!(format!("{error:#}").contains(told), "{error:#}");
     }
+}
+
+/// Sets from which age on the topic refuses a record.
+async fn refuse_older(settings: &KafkaSettings, than_ms: &str) {
+    let admin: AdminClient<DefaultClientContext> =
+        ClientConfig::new().set("bootstrap.servers", broker::address()).create().unwrap();
+    let name = settings.named(Topic::Status.name());
+    let change =
+        AlterConfig::new(ResourceSpecifier::Topic(&name)).set("message.timestamp.before.max.ms", than_ms);
+    admin.alter_configs(&[change], &AdminOptions::new()).await.unwrap()[0].as_ref().unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_clock_that_is_off_is_told_and_no_event_is_lost() {
+    let folder = tempfile::tempdir().unwrap();
+    let journal = journal(folder.path());
+    write(&journal, 1..=EVENTS).await;
+    let settings = broker::settings(2);
+    let stream = Kafka::open(settings.clone()).await.unwrap();
+    // To such a broker the clock of this router is behind.
+    refuse_older(&settings, "0").await;
+    let mut running = Running::start(options(&settings), &journal);
+    running.until(|progress| progress.failures >= 2).await;
+    let told = running.until(|progress| progress.fault.is_some()).await.fault.unwrap();
+    assert!(told.contains("clock"), "{told}");
+    let depth = journal.depth().await.unwrap();
+    assert_eq!((depth.acknowledged, depth.status_events), (Sequence(0), EVENTS), "nothing is given up");
+
+    refuse_older(&settings, "604800000").await;
+    let deadline = tokio::time::Instant::now() + PATIENCE;
+    while journal.depth().await.unwrap().acknowledged < Sequence(EVENTS) {
+        assert!(tokio::time::Instant::now() < deadline);
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    running.stop().await;
+    assert_eq!(causes(&stream).await, (1..=EVENTS).collect::<Vec<_>>(), "all, once, in order");
 }

@@ -5,15 +5,17 @@
 //! (delivery reports), and then as a whole; otherwise it stays in the spool and is sent again, which is harmless. So no
 //! more than one batch is ever in the client's memory.
 //!
-//! Records carry this router's time, and brokers refuse what lies years back: a router without a clock keeps its
-//! events in the spool until it has one.
+//! Records carry this router's time, and brokers refuse what lies years back or more than an hour ahead: a router without a
+//! clock keeps its events in the spool until it has one, and does not pay for sending them in vain; one whose clock is
+//! off otherwise is told by the broker, and sends them again.
 
 use std::borrow::Cow;
 use std::sync::Arc;
 
 use anyhow::Context as _;
-use chrono::Utc;
+use chrono::{DateTime, Utc};
 
+use super::super::emit::EARLIEST_S;
 use super::meter::Meter;
 use super::wire::{Answer, token};
 use crate::config::Upload;
@@ -87,6 +89,7 @@ impl Brokers {
     /// When not all of them are: says why.
     pub async fn send(&mut self, batch: &Batch, events: usize, span: Span) -> Result<Answer, String> {
         let now = Utc::now();
+        check_clock(now)?;
         let records: Result<Vec<Record>, String> = batch.events[..events]
             .iter()
             .map(|stored| {
@@ -126,5 +129,28 @@ impl Brokers {
             }
             Err(error) => Err(error.to_string()),
         }
+    }
+}
+
+/// Whether a broker may take a record of `now`: not when the clock stands before this program was made.
+fn check_clock(now: DateTime<Utc>) -> Result<(), String> {
+    if now.timestamp() >= EARLIEST_S {
+        return Ok(());
+    }
+    Err(format!(
+        "the clock of this router is not set, it says {}: brokers take no events of that time; they wait until it is",
+        now.format("%Y-%m-%d %H:%M")
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_router_without_a_clock_says_so_and_sends_nothing() {
+        let fault = check_clock(DateTime::UNIX_EPOCH).unwrap_err();
+        assert!(fault.contains("clock") && fault.contains("1970-01-01 00:00"), "{fault}");
+        assert_eq!(check_clock(DateTime::from_timestamp(EARLIEST_S, 0).unwrap()), Ok(()));
     }
 }
