@@ -17,6 +17,7 @@ use lab::watcher::Watcher;
 use lab::{Lab, Options, SEEN, Space, within};
 use namespace::in_namespace;
 use nix::sys::signal::Signal;
+use nix::unistd::Pid;
 use tandem::sim::scenario::{Family, Fault};
 
 /// How long links may take to come up.
@@ -49,6 +50,7 @@ async fn started(options: &Options, carrying: &[&str]) -> Lab {
     lab.start_agent();
     carried_by(&lab, carrying).await;
     within(UP, "NAT", || lab.router.ask("nft list ruleset").contains("masquerade").then_some(())).await;
+    lab.watch();
     lab
 }
 
@@ -274,9 +276,10 @@ async fn both_links_die_together_and_come_back() {
     if !in_namespace("both_links_die_together_and_come_back") {
         return;
     }
-    let lab = started(&options("active-active"), &["lte-dev-1", "lte-dev-2"]).await;
+    let mut lab = started(&options("active-active"), &["lte-dev-1", "lte-dev-2"]).await;
     let stream = UdpStream::start(&lab.client, Duration::from_millis(5));
     within(UP, "an answer", || stream.last_answer()).await;
+    lab.unwatch();
     for index in [0, 1] {
         lab.begin(index, &Fault::NoService);
     }
@@ -292,8 +295,7 @@ async fn both_links_die_together_and_come_back() {
     for index in [0, 1] {
         lab.links[index].carrier.die(true);
     }
-    let dead = Instant::now();
-    let watcher = Watcher::start(&lab.router);
+    lab.watch(); // Traffic keeps a route while nothing is known to be better.
     within(FOUND_OUT * 3, "the agent notices", || {
         lab.states().iter().any(|state| state == "suspect").then_some(())
     })
@@ -303,11 +305,6 @@ async fn both_links_die_together_and_come_back() {
     }
     let revived = Instant::now();
     within(UP, "the stream goes on", || stream.last_answer().filter(|(_, sent)| *sent > revived)).await;
-    assert_eq!(
-        watcher.longest_without_route(dead),
-        Duration::ZERO,
-        "traffic keeps a route while nothing is known to be better"
-    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -407,7 +404,18 @@ async fn goes_on(download: &Download) {
     .await;
 }
 
-async fn hands_over_and_takes_back(policy: &'static str, carrying: &[&str], kill: bool) {
+/// How an agent ends.
+#[derive(Clone, Copy, PartialEq)]
+enum End {
+    /// SIGTERM.
+    Asked,
+    /// SIGKILL, and `tandem handover` some time after it.
+    Killed,
+    /// As systemd does it: SIGTERM to the agent, SIGKILL to what else there is in its control group, then `ExecStopPost`.
+    ByUnit,
+}
+
+async fn hands_over_and_takes_back(policy: &'static str, carrying: &[&str], end: End) {
     let wired = carrying == ["wired-1"];
     let mut lab = started(&Options { wired, ..options(policy) }, carrying).await;
     let download = Download::start(&lab.client, 1_000_000_000, 200_000);
@@ -420,14 +428,23 @@ async fn hands_over_and_takes_back(policy: &'static str, carrying: &[&str], kill
     println!("before:\n{}", lab.router.ask("ip route"));
     let dialled = [0, 1].map(|index| sessions_made(&lab, index));
     let scene = Scene::begin(&lab, if wired { 2 } else { 0 }).await;
-    if kill {
-        lab.stop_agent(Signal::SIGKILL);
-        goes_on(&download).await;
+    let in_its_group = children(lab.agent_id());
+    match end {
+        End::Asked | End::ByUnit => {
+            assert!(lab.stop_agent(Signal::SIGTERM), "the agent leaves in good order")
+        }
+        End::Killed => {
+            lab.stop_agent(Signal::SIGKILL);
+            goes_on(&download).await;
+        }
+    }
+    if end != End::Asked {
+        for child in in_its_group {
+            let _ = nix::sys::signal::kill(child, Signal::SIGKILL);
+        }
         let config = lab.path("agent.toml");
         let output = lab.tandem(&format!("handover --config {}", config.display()));
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    } else {
-        assert!(lab.stop_agent(Signal::SIGTERM), "the agent leaves in good order");
     }
     println!("handed over:\n{}", lab.router.ask("ip route"));
     handed_over(&lab, &download).await;
@@ -437,8 +454,19 @@ async fn hands_over_and_takes_back(policy: &'static str, carrying: &[&str], kill
     goes_on(&download).await;
     assert_eq!([0, 1].map(|index| sessions_made(&lab, index)), dialled, "no session was made anew");
     all_answered(&scene.stream).await;
-    let (_, no_route) = scene.end(if kill { "kill -9, handover and start" } else { "stop and start" }).await;
+    let name = match end {
+        End::Asked => "stop and start",
+        End::Killed => "kill -9, handover and start",
+        End::ByUnit => "stop by its unit and start",
+    };
+    let (_, no_route) = scene.end(name).await;
     assert_eq!(no_route, Duration::ZERO, "traffic has a route while any uplink works");
+}
+
+/// The processes that a process has started and that still run.
+fn children(parent: u32) -> Vec<Pid> {
+    let list = std::fs::read_to_string(format!("/proc/{parent}/task/{parent}/children")).unwrap();
+    list.split_whitespace().map(|id| Pid::from_raw(id.parse().unwrap())).collect()
 }
 
 /// Sessions that came up anew.
@@ -452,14 +480,59 @@ fn sessions_made(lab: &Lab, index: usize) -> usize {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_download_survives_stop_and_start_of_the_agent() {
     if in_namespace("a_download_survives_stop_and_start_of_the_agent") {
-        hands_over_and_takes_back("failover", &["lte-dev-1"], false).await;
+        hands_over_and_takes_back("failover", &["lte-dev-1"], End::Asked).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_download_over_lte_survives_a_killed_agent_and_the_handover_after_it() {
+    if in_namespace("a_download_over_lte_survives_a_killed_agent_and_the_handover_after_it") {
+        hands_over_and_takes_back("failover", &["lte-dev-1"], End::Killed).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_download_survives_a_stop_by_the_unit() {
+    if in_namespace("a_download_survives_a_stop_by_the_unit") {
+        hands_over_and_takes_back("failover", &["lte-dev-1"], End::ByUnit).await;
+    }
+}
+
+/// Starts and stops an agent; gives the default routes that stay.
+async fn left_behind(network: &'static str, vectors: bool) -> String {
+    let mut lab =
+        started(&Options { network, vectors, ..options("active-active") }, &["lte-dev-1", "lte-dev-2"]).await;
+    // Where no default route is asked for, none is left.
+    lab.unwatch();
+    assert!(lab.stop_agent(Signal::SIGTERM), "the agent leaves in good order");
+    lab.router.ask("ip route show default")
+}
+
+/// The metric-128 rule.
+#[tokio::test(flavor = "multi_thread")]
+async fn without_a_management_vector_the_default_routes_of_old_are_left() {
+    if in_namespace("without_a_management_vector_the_default_routes_of_old_are_left") {
+        let network = "source-nat = true\ndhcp = \"v4\"\n";
+        let routes = left_behind(network, false).await;
+        assert_eq!(
+            routes,
+            "default dev wwp0s21u1i8 scope link metric 128 \ndefault dev wwp0s21u4i8 scope link metric 128 \n"
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn with_a_management_vector_and_no_default_route_none_is_left() {
+    if in_namespace("with_a_management_vector_and_no_default_route_none_is_left") {
+        let network = "source-nat = true\ndhcp = \"v4\"\ndefault-route = false\n";
+        assert_eq!(left_behind(network, true).await, "");
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_download_survives_a_killed_agent_and_the_handover_after_it() {
     if in_namespace("a_download_survives_a_killed_agent_and_the_handover_after_it") {
-        hands_over_and_takes_back("last-resort", &["wired-1"], true).await;
+        hands_over_and_takes_back("last-resort", &["wired-1"], End::Killed).await;
     }
 }
 
@@ -487,10 +560,13 @@ async fn both_families_move_together() {
         }
     };
     goes_by(0, UP).await;
+    let (watcher, since) = (Watcher::start_v6(&lab.router), Instant::now());
     lab.begin(0, &Fault::NoService);
     goes_by(1, FOUND_OUT).await;
     lab.end(0, &Fault::NoService);
     goes_by(0, UP).await;
+    assert!(watcher.looks().len() > 20 && watcher.looks().iter().any(|look| look.device.is_some()));
+    assert_eq!(watcher.longest_without_route(since), Duration::ZERO, "so does that over IPv6");
 }
 
 /// Somebody else takes our routes, rules and NAT away: they are put back, and what is not ours stays as it is.
@@ -504,7 +580,7 @@ async fn what_others_break_is_repaired_and_what_is_theirs_stays() {
     lab.router.ip("route add blackhole 198.51.100.128/25 metric 7 proto static");
     let stream = UdpStream::start(&lab.client, Duration::from_millis(5));
     within(UP, "an answer", || stream.last_answer()).await;
-    let (watcher, harmed) = (Watcher::start(&lab.router), Instant::now());
+    // Meanwhile the main table leads out.
     lab.router.ip("route flush table 7000\nrule del priority 7040\nrule del priority 7000");
     lab.router.nft("delete table inet tandem");
     within(FOUND_OUT, "all is back", || {
@@ -518,7 +594,6 @@ async fn what_others_break_is_repaired_and_what_is_theirs_stays() {
     let since = Instant::now();
     within(FOUND_OUT, "the stream goes on", || stream.last_answer().filter(|(_, sent)| *sent > since)).await;
     assert_eq!(lab.router.ask("ip route show type blackhole"), theirs);
-    assert_eq!(watcher.longest_without_route(harmed), Duration::ZERO, "the main table leads out meanwhile");
 }
 
 /// On a router that lacks something: traffic moves, is handed over and taken back all the same, and never is without a route.
@@ -652,14 +727,12 @@ async fn another_order_and_a_removed_device_leave_the_other_flows_alone() {
     // And while the agent runs: the device that came first is gone.
     let streams = spread(&lab).await;
     forget(&streams);
-    let (watcher, removed) = (Watcher::start(&lab.router), Instant::now());
     keep_devices(&lab, &["lte-dev-1"]);
     carried_by(&lab, &["lte-dev-1"]).await;
     for (stream, _) in &streams {
         seen_by(stream, FOUND_OUT, 0).await;
     }
     unmoved(&streams).await;
-    assert_eq!(watcher.longest_without_route(removed), Duration::ZERO);
     assert_eq!(numbers(&lab), [before[0].clone(), None]);
     let left = [
         "ip route show table all",

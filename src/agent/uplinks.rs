@@ -101,6 +101,8 @@ pub struct Wired {
     pub since: DateTime<Utc>,
     /// Id of the change that brought it there.
     pub correlation_id: String,
+    /// When that was noticed.
+    pub detected_at: Instant,
     /// Its layer 3, as the host has it.
     pub settings: Option<IpSettings>,
 }
@@ -151,6 +153,7 @@ pub async fn run(setup: Setup, mut stop: watch::Receiver<bool>) {
         carrying: BTreeMap::new(),
         applied: Wanted::default(),
         reconcile_at: Instant::now(),
+        retry_pause: RETRY_PAUSE,
         usage,
         sampled_at: Instant::now(),
     };
@@ -201,8 +204,8 @@ struct Uplinks {
     heard: AllNews,
     /// What the machine was last told of each uplink.
     told: BTreeMap<String, Condition>,
-    /// Interfaces that the kernel says are not there, with the id of that.
-    gone: BTreeMap<String, String>,
+    /// Interfaces that the kernel says are not there: the id of that, and when it was noticed.
+    gone: BTreeMap<String, (String, Instant)>,
     /// Why the kernel may have to hold other things than before.
     caused: Option<Cause>,
     indexes: Indexes,
@@ -212,6 +215,8 @@ struct Uplinks {
     /// What the network half was last asked for.
     applied: Wanted,
     reconcile_at: Instant,
+    /// How soon what the kernel refused is tried again.
+    retry_pause: Duration,
     usage: BTreeMap<String, Usage>,
     sampled_at: Instant,
 }
@@ -244,15 +249,14 @@ impl Uplinks {
             let (condition, detected_at, correlation_id) = match device.kind {
                 InterfaceType::Ethernet => {
                     let Some(wired) = self.wired.get(&device.name) else { continue };
-                    (of_circuit(wired), Instant::now(), Some(wired.correlation_id.clone()))
+                    (of_circuit(wired), wired.detected_at, Some(wired.correlation_id.clone()))
                 }
                 InterfaceType::Lte => {
                     let gone = self.gone.get(&device.target_interface).cloned();
                     let Some(news) = self.heard.get(&device.name) else { continue };
                     let Some(condition) = of_link(news, gone.is_some()) else { continue };
                     match gone {
-                        // That its interface is gone is learnt here and now.
-                        Some(id) => (condition, Instant::now(), Some(id)),
+                        Some((id, noticed_at)) => (condition, noticed_at, Some(id)),
                         None => (condition, news.at, news.correlation_id.clone()),
                     }
                 }
@@ -271,6 +275,7 @@ impl Uplinks {
     }
 
     async fn hint(&mut self, hint: Hint) {
+        let noticed_at = Instant::now();
         let config = self.config.clone();
         for uplink in &config.device_interfaces {
             let device = &uplink.target_interface;
@@ -288,13 +293,15 @@ impl Uplinks {
                 None if !self.gone.contains_key(device) => {
                     let id = self.why_gone(&uplink.name);
                     self.wish(&uplink.name, |wish| wish.gone = Some(id.clone()));
-                    self.gone.insert(device.clone(), id);
+                    self.gone.insert(device.clone(), (id, noticed_at));
                 }
                 None => {}
             }
         }
-        self.look_at_wired().await;
+        // What is known already is acted upon before circuits are looked at.
         self.hear();
+        self.carry_out().await;
+        self.look_at_wired().await;
         self.reconcile_at = self.reconcile_at.min(Instant::now() + HINT_PAUSE);
     }
 
@@ -326,6 +333,7 @@ impl Uplinks {
             if device.kind != InterfaceType::Ethernet {
                 continue;
             }
+            let noticed_at = Instant::now();
             let status = self.setup.network.device(&device.target_interface).await;
             let settings = self.setup.network.wired(&device.target_interface).await;
             let (state, cause) = match (&status, &settings) {
@@ -335,19 +343,19 @@ impl Uplinks {
                 (Some(_), None) => (LinkState::Waiting, "no default route"),
                 (Some(_), Some(_)) => (LinkState::Connected, "carrier and default route"),
             };
-            self.wired_is(&device.name, state, cause, settings, None).await;
+            self.wired_is(&device.name, state, cause, settings, (None, noticed_at)).await;
         }
         self.hear();
     }
 
-    /// Takes down how a circuit is. `known`: the id of what somebody else noticed first.
+    /// Takes down how a circuit is. `noticed`: the id of what somebody else noticed first, and when it was noticed.
     async fn wired_is(
         &mut self,
         name: &str,
         state: LinkState,
         cause: &str,
         settings: Option<IpSettings>,
-        known: Option<String>,
+        (known, detected_at): (Option<String>, Instant),
     ) {
         let before = self.wired.get(name);
         let suspected = before.is_some_and(|wired| wired.state == LinkState::Suspect);
@@ -364,7 +372,6 @@ impl Uplinks {
             Some(wired) if !changed && wired.settings == settings => wired.correlation_id.clone(),
             _ => {
                 let correlation_id = known.unwrap_or_else(|| self.setup.correlations.next(name));
-                let detected_at = Instant::now();
                 self.caused = Some(Cause { correlation_id: correlation_id.clone(), detected_at });
                 correlation_id
             }
@@ -374,6 +381,7 @@ impl Uplinks {
             cause: cause.clone(),
             since,
             correlation_id: correlation_id.clone(),
+            detected_at,
             settings: settings.clone(),
         };
         self.wired.insert(name.to_owned(), wired);
@@ -431,7 +439,7 @@ impl Uplinks {
         self.setup.carrying.send_replace(self.failover.carrying());
         let wanted = self.wanted();
         let applied = self.setup.network.apply(&wanted).await;
-        let event = selection.event(routed_at(&applied));
+        let event = selection.event(applied.routed_at);
         self.applied = wanted;
         self.reconciled(&applied);
         self.setup.view.send_modify(|view| view.selected = Some(event.clone()));
@@ -446,16 +454,20 @@ impl Uplinks {
     async fn apply(&mut self, cause: Option<Cause>) {
         self.applied = self.wanted();
         let applied = self.setup.network.apply(&self.applied).await;
-        let routed_at = routed_at(&applied);
+        let routed_at = applied.routed_at;
         self.reconciled(&applied);
         let took = |cause: &Cause| Some(routed_at?.saturating_duration_since(cause.detected_at));
         let took_ms = cause.as_ref().and_then(took).map(|took| took.as_secs_f64() * 1000.0);
         self.settle(applied, cause.map(|cause| cause.correlation_id), took_ms).await;
     }
 
-    /// A problem is told once for as long as it lasts, so one that lasts is not asked for at the quick pace.
+    /// What the kernel refused is tried again soon, then less and less often. Any other problem is told once for as long as
+    /// it lasts, and looked at soon only then.
     fn reconciled(&mut self, applied: &Applied) {
-        let pause = if applied.problems.is_empty() { RECONCILE_INTERVAL } else { RETRY_PAUSE };
+        let is_undone = applied.routed_at.is_none();
+        let soon = is_undone || !applied.problems.is_empty();
+        let pause = if soon { self.retry_pause } else { RECONCILE_INTERVAL };
+        self.retry_pause = if is_undone { (pause * 2).min(RECONCILE_INTERVAL) } else { RETRY_PAUSE };
         self.reconcile_at = Instant::now() + pause;
     }
 
@@ -537,7 +549,7 @@ impl Uplinks {
                 false => (LinkState::Connected, LinkState::Suspect, "probes lost"),
             };
             if state == from {
-                self.wired_is(uplink, to, cause, settings, Some(correlation_id)).await;
+                self.wired_is(uplink, to, cause, settings, (Some(correlation_id), Instant::now())).await;
             }
             return;
         }
@@ -678,13 +690,6 @@ fn interfaces(config: &Config) -> Vec<&str> {
 fn modems(config: &Config) -> Vec<&str> {
     let lte = |device: &&DeviceInterface| device.kind == InterfaceType::Lte;
     config.device_interfaces.iter().filter(lte).map(|device| device.target_interface.as_str()).collect()
-}
-
-/// The moment, where the kernel holds all that was wanted.
-fn routed_at(applied: &Applied) -> Option<Instant> {
-    let is_refused =
-        |problem: &Problem| matches!(problem, Problem::Refused { .. } | Problem::Unreadable { .. });
-    (!applied.problems.iter().any(is_refused)).then(Instant::now)
 }
 
 /// What became of a probe.

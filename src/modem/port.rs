@@ -338,7 +338,8 @@ async fn running_or_started_proxy() -> Option<UnixStream> {
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(Stdio::null())
-        // Its own group: it outlives us when other programs use it, and a Ctrl-C is not meant for it.
+        // Its own group: it outlives us when other programs use it, and a Ctrl-C is not meant for it. A service manager ends
+        // it with us all the same; there a unit of its own has started it before us.
         .process_group(0)
         .spawn();
     match spawned {

@@ -1,7 +1,7 @@
 //! The network of this machine: the plan carried out on its kernel, and what belongs around it.
 //!
-//! Traffic waits for addresses, routes and rules alone; those are one read and one batch. Entries of moved flows are deleted after
-//! that, DNS servers last. The ruleset comes before the routes where it is new: a flow that leaves before it is in force would
+//! Traffic waits for addresses, routes and rules alone; those are one read and one batch. Entries of moved flows are deleted right
+//! after that, DNS servers last. The ruleset comes before the routes where it is new: a flow that leaves before it is in force would
 //! keep its inner address for good.
 
 use std::collections::BTreeSet;
@@ -84,9 +84,20 @@ impl Machine {
             Err(problem) => Applied { problems: vec![problem], ..Applied::default() },
         };
         applied.took = start.elapsed();
+        applied.routed_at = (!applied.problems.iter().any(Problem::leaves_undone)).then(Instant::now);
+        // Moved flows follow their routes before anything else is done or told.
+        applied.problems.extend(self.forget_moved().await.err());
         applied.problems.extend(self.nat_problem.clone());
         applied.problems = self.told[0].news(applied.problems);
         applied
+    }
+
+    async fn forget_moved(&mut self) -> Result<(), Problem> {
+        if !self.moved.is_empty() {
+            conntrack::forget(self.moved.iter().copied().collect()).await?;
+            self.moved.clear();
+        }
+        Ok(())
     }
 
     async fn carry_out(&mut self, plan: Plan, present: &Present) -> Applied {
@@ -117,12 +128,6 @@ impl Machine {
     /// See [`super::Network::settle`].
     pub async fn settle(&mut self, wanted: &Wanted) -> Vec<Problem> {
         let mut problems = Vec::new();
-        if !self.moved.is_empty() {
-            match conntrack::forget(self.moved.iter().copied().collect()).await {
-                Ok(()) => self.moved.clear(),
-                Err(problem) => problems.push(problem),
-            }
-        }
         if self.ruleset_changed.swap(false, Ordering::Relaxed) {
             self.nat.look().await;
         }

@@ -69,7 +69,8 @@ impl Network {
         (Self::Recorder(Box::default()), Monitor::default())
     }
 
-    /// Brings addresses, routes and rules to `wanted`. Returns when they are in place: only what traffic waits for happens here.
+    /// Brings addresses, routes and rules to `wanted`, then deletes the entries of moved flows: only what traffic waits for
+    /// happens here.
     pub async fn apply(&mut self, wanted: &Wanted) -> Applied {
         match self {
             Self::Kernel(machine) => machine.apply(wanted).await,
@@ -77,7 +78,7 @@ impl Network {
         }
     }
 
-    /// What may come after the routes: entries of moved flows, source NAT that others broke, kernel settings, DNS servers.
+    /// What may come after the routes: source NAT that others broke, kernel settings, DNS servers.
     pub async fn settle(&mut self, wanted: &Wanted) -> Vec<Problem> {
         match self {
             Self::Kernel(machine) => machine.settle(wanted).await,

@@ -2,6 +2,7 @@
 //! without privileges. It touches nothing.
 
 use std::collections::VecDeque;
+use std::time::Instant;
 
 use super::plan;
 use super::state::{Change, Link, Present};
@@ -53,6 +54,7 @@ impl Recorder {
             added,
             removed,
             changes: plan.changes.len(),
+            routed_at: Some(Instant::now()),
             problems: self.told.news(plan.problems),
             ..Applied::default()
         }

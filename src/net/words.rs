@@ -1,7 +1,7 @@
 //! Pure. What the agent asks of the network and what it is told: plain values.
 
 use std::collections::BTreeSet;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::config::InterfaceType;
 use crate::event::{self, IpFamily, IpSettings};
@@ -83,6 +83,8 @@ pub struct Applied {
     pub changes: usize,
     /// From the call to the last answer of the kernel: all routes and rules are in place then.
     pub took: Duration,
+    /// When the kernel held all that was wanted; `None` where it refused something or could not be asked.
+    pub routed_at: Option<Instant>,
     /// What went wrong or cannot be had, each told once for as long as it lasts.
     pub problems: Vec<Problem>,
 }
@@ -148,6 +150,14 @@ pub enum Problem {
         /// Why.
         reason: String,
     },
+}
+
+impl Problem {
+    /// Whether the kernel may not hold all that was wanted: to be tried again.
+    #[must_use]
+    pub fn leaves_undone(&self) -> bool {
+        matches!(self, Self::Refused { .. } | Self::Unreadable { .. })
+    }
 }
 
 /// Tells each problem once for as long as it lasts.

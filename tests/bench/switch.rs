@@ -34,6 +34,9 @@ const CONFIGURATION: &str = "recovery-count = 1\nminimum-stay = \"0s\"\nflap-bud
     control-channel = [\"100ms\", \"1s\"]\n";
 const TARGETS: &str = "\n[probe]\ntargets = [\"192.0.2.53\", \"192.0.2.80\"]\n";
 
+/// After some eleven hours without any traffic the savings of the probe budget are used up, and this is the pace.
+const SAVINGS_SPENT: &str = "heartbeat = \"33s\"\n";
+
 /// What befalls the link that carries the traffic.
 static CAUSES: [Cause; 6] = [
     told("pdn-down", Fault::PdnDropped { r#type: 6, code: 36, indication: true }),
@@ -41,14 +44,7 @@ static CAUSES: [Cause; 6] = [
     told("device-removal", Fault::Unplugged),
     silent("silent-with-traffic", false),
     silent("silent-idle", true),
-    // After some eleven hours without any traffic the savings of the probe budget are used up, and this is its pace.
-    Cause {
-        name: "silent-idle-savings-spent",
-        fault: None,
-        idle: true,
-        probe: "heartbeat = \"33s\"\n",
-        part: 10,
-    },
+    Cause { name: "silent-idle-savings-spent", fault: None, idle: true, probe: SAVINGS_SPENT, part: 10 },
 ];
 
 struct Cause {
@@ -74,6 +70,11 @@ const fn silent(name: &'static str, idle: bool) -> Cause {
 }
 
 impl Cause {
+    /// The number of its probe setting.
+    fn setting(&self) -> usize {
+        SETTINGS.iter().position(|(_, setting)| *setting == self.probe).expect("it is among them")
+    }
+
     /// The cause of this name.
     fn named(name: &str) -> &'static Self {
         CAUSES.iter().find(|known| known.name == name).unwrap_or_else(|| {
@@ -83,11 +84,11 @@ impl Cause {
     }
 }
 
-/// Probe settings whose cost is counted: a name, and what is configured.
+/// Probe settings whose cost is counted: a name, and what is configured. Those of all causes are among them.
 const SETTINGS: [(&str, &str); 4] = [
     ("default", ""),
     ("heartbeat 5s", "heartbeat = \"5s\"\nmonthly-budget = \"1GB\"\n"),
-    ("heartbeat 30s", "heartbeat = \"30s\"\n"),
+    ("heartbeat 33s", SAVINGS_SPENT),
     ("dns, default pace", "targets = [\"dns://192.0.2.53\", \"192.0.2.80\"]\n"),
 ];
 
@@ -143,12 +144,16 @@ fn main() {
     }
     let switches = number("--switches", 1000);
     let routers = number("--routers", 24);
+    let seconds = number("--probe-seconds", 120);
     if let Some(name) = after("--cause") {
-        measure(Cause::named(&name), switches, routers);
+        let cause = Cause::named(&name);
+        let megabytes = count_probes(&[cause.setting()], seconds).remove(0);
+        measure(cause, switches, routers, &megabytes);
         return;
     }
+    let megabytes = count_probes(&[0, 1, 2, 3], seconds);
     for cause in &CAUSES {
-        measure(cause, switches, routers);
+        measure(cause, switches, routers, &megabytes[cause.setting()]);
     }
     let mut random = fastrand::Rng::with_seed(1);
     for tracking in &MWAN3 {
@@ -157,23 +162,25 @@ fn main() {
             let detection_s = tracking.detection_s(random.f64() * tracking.interval_s);
             histogram.record((detection_s * 1e6) as u64).unwrap();
         }
-        print(tracking.name, &histogram);
+        print(tracking.name, &histogram, &format!("{:.2}", tracking.mb_a_month()));
     }
-    let seconds = number("--probe-seconds", 120);
-    let mut counted = in_parallel(SETTINGS.len(), |setting| format!("--setting {setting} --count {seconds}"));
+    for ((name, _), megabytes) in SETTINGS.iter().zip(&megabytes) {
+        println!("probe-mb-month\t{name}\t{megabytes}");
+    }
+}
+
+/// What the probes of these settings cost, in megabytes a month and link, one router for each beside the others.
+fn count_probes(settings: &[usize], seconds: usize) -> Vec<String> {
+    let arguments = |router: usize| format!("--setting {} --count {seconds}", settings[router]);
+    let mut counted = in_parallel(settings.len(), arguments);
     // Each begins with the number of its setting.
     counted.sort();
-    for (line, (name, _)) in counted.iter().zip(SETTINGS) {
-        println!("probe-mb-month\t{name}\t{}", line.split_once('\t').expect(line).1);
-    }
-    for tracking in &MWAN3 {
-        println!("probe-mb-month\t{}\t{:.2}", tracking.name, tracking.mb_a_month());
-    }
+    counted.iter().map(|line| line.split_once('\t').expect(line).1.to_owned()).collect()
 }
 
 /// Lets one cause happen again and again; prints its line. Causes that the agent is told of happen on one router, so that
 /// nothing else delays it; silent ones take seconds of waiting each, on `routers` at once.
-fn measure(cause: &Cause, switches: usize, routers: usize) {
+fn measure(cause: &Cause, switches: usize, routers: usize, megabytes: &str) {
     let count = switches.div_ceil(cause.part);
     let routers = if cause.fault.is_some() { 1 } else { routers.clamp(1, count.max(1)) };
     let times = in_parallel(routers, |router| {
@@ -182,13 +189,13 @@ fn measure(cause: &Cause, switches: usize, routers: usize) {
     });
     let mut histogram = Histogram::<u64>::new(3).unwrap();
     times.iter().for_each(|line| histogram.record(line.parse().expect(line)).unwrap());
-    print(cause.name, &histogram);
+    print(cause.name, &histogram, megabytes);
 }
 
-fn print(name: &str, histogram: &Histogram<u64>) {
+fn print(name: &str, histogram: &Histogram<u64>, megabytes: &str) {
     let ms = |us: u64| us as f64 / 1000.0;
     println!(
-        "{name}\t{}\t{:.1}\t{:.1}\t{:.1}",
+        "{name}\t{}\t{:.1}\t{:.1}\t{:.1}\t{megabytes}",
         histogram.len(),
         ms(histogram.value_at_quantile(0.5)),
         ms(histogram.value_at_quantile(0.99)),
@@ -247,21 +254,18 @@ async fn switch(cause: &Cause, count: usize, seed: u64) {
             Some(fault) => lab.begin(carrier, fault),
             None => lab.links[carrier].carrier.die(true),
         }
-        let took = if cause.idle {
+        if cause.idle {
             let device = NETDEVS[other];
             let line = "ip route get 192.0.2.80 from 172.16.0.2 iif lan0";
             while !lab.router.ask(line).contains(device) {
                 assert!(start.elapsed() < LIMIT, "the route moves");
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
-            let took = start.elapsed();
+            // The client has something to say again.
             assert_eq!(ask_once(&lab.client, LIMIT).await, Some(SEEN[other]));
-            took
-        } else {
-            let seen = tokio::time::timeout(LIMIT, first(&mut packets, start)).await.expect("traffic moves");
-            seen - start
-        };
-        println!("{}", took.as_micros());
+        }
+        let seen = tokio::time::timeout(LIMIT, first(&mut packets, start)).await.expect("traffic moves");
+        println!("{}", (seen - start).as_micros());
         match &cause.fault {
             Some(fault) if fault.lasts() => lab.end(carrier, fault),
             Some(_) => {}

@@ -32,6 +32,7 @@ use tandem::sim::sysfs::{Place, Tree};
 use tandem::sim::tun;
 
 pub use space::Space;
+use watcher::Watcher;
 
 /// The program under test, unless a bench brings another.
 pub const TANDEM: &str = env!("CARGO_BIN_EXE_tandem");
@@ -58,6 +59,8 @@ pub struct Options {
     pub weights: [u16; 2],
     /// `source-nat`, `default-route` and so on of the links' network-interfaces.
     pub network: &'static str,
+    /// Whether they have a management-vector.
+    pub vectors: bool,
     /// Further sections of the configuration.
     pub extra: String,
     /// Whether there is a wired circuit.
@@ -75,6 +78,7 @@ impl Default for Options {
             policy: "active-active",
             weights: [1, 1],
             network: "source-nat = true\ndhcp = \"v4\"\ndefault-route = true\n",
+            vectors: true,
             extra: String::new(),
             wired: false,
             addresses: [None, None],
@@ -109,6 +113,8 @@ pub struct Lab {
     pub tree: Tree,
     folder: tempfile::TempDir,
     agent: Option<Child>,
+    /// Looks on, and since when.
+    watcher: Option<(Watcher, Instant)>,
     program: PathBuf,
 }
 
@@ -152,6 +158,7 @@ impl Lab {
             tree,
             folder,
             agent: None,
+            watcher: None,
             program: TANDEM.into(),
         };
         lab.configure(options);
@@ -188,6 +195,26 @@ impl Lab {
         command.args(["--dev".as_ref(), self.tree.dev().as_os_str()]);
         command.stderr(log).envs(environment.iter().copied());
         self.agent = Some(self.router.enter(|| command.spawn().unwrap()));
+    }
+
+    /// From now on to the end, or to [`Lab::unwatch`], the client's traffic must have a route.
+    pub fn watch(&mut self) {
+        self.watcher = Some((Watcher::start(&self.router), Instant::now()));
+    }
+
+    /// What comes now may leave it without a route.
+    pub fn unwatch(&mut self) {
+        if let Some((watcher, since)) = self.watcher.take() {
+            let longest = watcher.longest_without_route(since);
+            let without: Vec<_> = watcher.looks().into_iter().filter(|look| look.device.is_none()).collect();
+            assert_eq!(
+                longest,
+                Duration::ZERO,
+                "traffic has a route while any uplink works, watched for {:?}: {:?}",
+                since.elapsed(),
+                without.iter().map(|look| (look.at - since, &look.answer)).collect::<Vec<_>>()
+            );
+        }
     }
 
     /// Process id of the agent.
@@ -294,6 +321,9 @@ impl Lab {
 
 impl Drop for Lab {
     fn drop(&mut self) {
+        if !std::thread::panicking() {
+            self.unwatch();
+        }
         if std::thread::panicking() && self.agent.is_some() {
             let line = format!("show events --limit 40 --socket {}", self.path("agent.sock").display());
             eprintln!("$ tandem {line}\n{}", String::from_utf8_lossy(&self.tandem(&line).stdout));
@@ -399,10 +429,13 @@ fn configuration(options: &Options, folder: &Path) -> String {
         text += &format!(
             "\n[[device-interface]]\nname = \"lte-dev-{number}\"\ntype = \"lte\"\ntarget-interface = \"{netdev}\"\n\
              weight = {}\nlte = {{ apn-name = \"broadband\" }}\n\n[[device-interface.network-interface]]\n\
-             name = \"lte-intf-{number}\"\n{}\
-             management-vector = {{ name = \"lte-route-{number}\", priority = {priority} }}\n",
+             name = \"lte-intf-{number}\"\n{}",
             options.weights[index], options.network,
         );
+        if options.vectors {
+            text +=
+                &format!("management-vector = {{ name = \"lte-route-{number}\", priority = {priority} }}\n");
+        }
     }
     if options.wired {
         text += &format!(

@@ -7,7 +7,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use super::Space;
-use super::server::SERVER;
+use super::server::{SERVER, SERVER_V6};
 
 /// How often the router's kernel is asked.
 const EVERY: Duration = Duration::from_millis(20);
@@ -19,6 +19,8 @@ pub struct Look {
     pub at: Instant,
     /// `None`: there is no route.
     pub device: Option<String>,
+    /// What was answered.
+    pub answer: String,
 }
 
 /// A thread in the router's namespace that asks the kernel again and again.
@@ -29,15 +31,24 @@ pub struct Watcher {
 }
 
 impl Watcher {
-    /// Starts to look.
+    /// Starts to look at the client's way to the server over IPv4.
     pub fn start(router: &Space) -> Self {
+        Self::start_asking(router, format!("route get {SERVER} from 172.16.0.2 iif lan0"))
+    }
+
+    /// The same over IPv6.
+    pub fn start_v6(router: &Space) -> Self {
+        Self::start_asking(router, format!("-6 route get {SERVER_V6} from fd00:1ab::2 iif lan0"))
+    }
+
+    fn start_asking(router: &Space, question: String) -> Self {
         let (looks, stop) = (Arc::<Mutex<Vec<_>>>::default(), Arc::<AtomicBool>::default());
         let (log, ended) = (looks.clone(), stop.clone());
         let thread = router.spawn(move || {
             while !ended.load(Ordering::Relaxed) {
                 let at = Instant::now();
-                let device = route();
-                log.lock().unwrap().push(Look { at, device });
+                let answer = ask(&question);
+                log.lock().unwrap().push(Look { at, device: device_in(&answer), answer });
                 std::thread::sleep(EVERY.saturating_sub(at.elapsed()));
             }
         });
@@ -77,12 +88,15 @@ impl Drop for Watcher {
     }
 }
 
-/// The interface of the client's way to the server, by the router's rules.
-fn route() -> Option<String> {
-    let line = format!("route get {SERVER} from 172.16.0.2 iif lan0");
-    let output = Command::new("ip").args(line.split(' ')).output().unwrap();
-    let text = String::from_utf8_lossy(&output.stdout);
-    let mut words = text.split_whitespace();
+/// What the kernel answers, by the router's rules.
+fn ask(question: &str) -> String {
+    let output = Command::new("ip").args(question.split(' ')).output().unwrap();
+    (String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr)).into_owned()
+}
+
+/// The interface of the way.
+fn device_in(answer: &str) -> Option<String> {
+    let mut words = answer.split_whitespace();
     words.find(|word| *word == "dev")?;
     words.next().map(ToOwned::to_owned)
 }
