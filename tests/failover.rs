@@ -51,7 +51,7 @@ async fn started(options: &Options, carrying: &[&str]) -> Lab {
     carried_by(&lab, carrying).await;
     within(UP, "NAT", || lab.router.ask("nft list ruleset").contains("masquerade").then_some(())).await;
     // The agent says so just before.
-    within(UP, "a route", || lab.router.ask("ip route show table 7000").contains("default").then_some(()))
+    within(UP, "a route", || lab.router.ask("ip route show table all").contains("table 7000").then_some(()))
         .await;
     lab.watch();
     lab
