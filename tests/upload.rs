@@ -216,7 +216,7 @@ fn journal(folder: &Path) -> Journal {
 
 /// A running upload.
 struct Running {
-    task: JoinHandle<anyhow::Result<()>>,
+    task: JoinHandle<()>,
     progress: watch::Receiver<Progress>,
     stop: watch::Sender<bool>,
 }
@@ -227,14 +227,19 @@ impl Running {
         let (stop, stopped) = watch::channel(false);
         let (publish, progress) = watch::channel(Progress::default());
         let deadlines = Deadlines { answer: Duration::from_millis(400), ..Deadlines::default() };
-        let task =
-            tokio::spawn(async move { upload::run(&options, deadlines, journal, publish, stopped).await });
+        let task = tokio::spawn(upload::run(options, deadlines, journal, publish, stopped));
         Self { task, progress, stop }
     }
 
     async fn stop(self) {
         self.stop.send_replace(true);
-        timeout(PATIENCE, self.task).await.expect("it stops when told").unwrap().unwrap();
+        timeout(PATIENCE, self.task).await.expect("it stops when told").unwrap();
+    }
+
+    /// Waits for a fault, and gives it.
+    async fn fault(&mut self) -> String {
+        let faulty = timeout(PATIENCE, self.progress.wait_for(|progress| progress.fault.is_some())).await;
+        faulty.expect("a fault is told").unwrap().fault.clone().unwrap()
     }
 }
 
@@ -415,10 +420,65 @@ async fn stopping_does_not_wait_for_a_central_that_is_gone() {
     let options = Upload { to: Some("http://127.0.0.1:9".into()), ..Upload::default() };
     let mut running = Running::start(&options, &journal);
     journal.emit(status("first")).await;
-    let faulty = timeout(PATIENCE, running.progress.wait_for(|progress| progress.fault.is_some())).await;
-    assert!(faulty.unwrap().unwrap().fault.as_ref().unwrap().contains("connect to 127.0.0.1:9"));
+    assert!(running.fault().await.contains("connect to 127.0.0.1:9"));
     running.stop().await;
     assert_eq!(journal.depth().await.unwrap().status_events, 1);
+}
+
+#[tokio::test]
+async fn a_file_that_cannot_be_used_is_named_and_no_other() {
+    let folder = tempfile::tempdir().unwrap();
+    let journal = journal(&folder.path().join("spool"));
+    journal.emit_durably(status("first")).await.unwrap();
+    let signed = rcgen::generate_simple_self_signed(vec!["localhost".into()]).unwrap();
+    let (certificate, key) = (signed.cert.pem(), signed.signing_key.serialize_pem());
+    let good = [("ca", &*certificate), ("cert", &certificate), ("key", &key), ("token", "t0ken\n")];
+    let paths = good.map(|(name, _)| folder.path().join(format!("{name}.file")));
+    let mut cases = Vec::new();
+    for broken in 0..good.len() {
+        cases.extend(
+            [None, Some(""), Some("one\ntwo\n")].map(|content| ("https://127.0.0.1:9", broken, content)),
+        );
+        if cfg!(feature = "kafka") {
+            cases.push(("kafka://127.0.0.1:9?sasl.username=us", broken, None));
+        }
+    }
+    for (to, broken, content) in cases {
+        for (path, (_, text)) in paths.iter().zip(good) {
+            std::fs::write(path, text).unwrap();
+        }
+        match content {
+            None => std::fs::remove_file(&paths[broken]).unwrap(),
+            Some(text) => std::fs::write(&paths[broken], text).unwrap(),
+        }
+        let [ca_file, cert_file, key_file, token_file] = paths.clone().map(Some);
+        let to = Some(to.to_owned());
+        let options = Upload { to, ca_file, cert_file, key_file, token_file, ..Upload::default() };
+        let mut running = Running::start(&options, &journal);
+        let fault = running.fault().await;
+        for (at, path) in paths.iter().enumerate() {
+            let named = fault.contains(path.to_str().unwrap());
+            assert_eq!(named, at == broken, "{} {content:?}: {fault}", good[broken].0);
+        }
+        running.stop().await;
+    }
+    assert_eq!(journal.depth().await.unwrap().status_events, 1);
+}
+
+#[tokio::test]
+async fn a_file_that_comes_later_is_taken() {
+    let folder = tempfile::tempdir().unwrap();
+    let (central, options) = Central::start([]).await;
+    let journal = journal(&folder.path().join("spool"));
+    journal.emit_durably(status("first")).await.unwrap();
+    let file = folder.path().join("token");
+    let options = Upload { token: None, token_file: Some(file.clone()), ..options };
+    let mut running = Running::start(&options, &journal);
+    assert!(running.fault().await.contains(file.to_str().unwrap()));
+    std::fs::write(&file, "l8ter\n").unwrap();
+    central.wait_for(1).await;
+    assert!(central.batches()[0].head.to_ascii_lowercase().contains("authorization: bearer l8ter"));
+    running.stop().await;
 }
 
 #[tokio::test]

@@ -348,13 +348,8 @@ impl Agent {
         let (progress, seen) = watch::channel(upload::Progress::default());
         let (stop, stopped) = watch::channel(false);
         let journal = self.journal.clone();
-        let task = tokio::spawn(async move {
-            if let Err(error) =
-                upload::run(&options, upload::Deadlines::default(), journal, progress, stopped).await
-            {
-                tracing::error!("events stay in the spool: {error:#}");
-            }
-        });
+        let deadlines = upload::Deadlines::default();
+        let task = tokio::spawn(upload::run(options, deadlines, journal, progress, stopped));
         self.progress = seen;
         self.upload = Some((stop, task));
     }

@@ -40,7 +40,7 @@ fn options(settings: &KafkaSettings) -> Upload {
 }
 
 struct Running {
-    task: JoinHandle<anyhow::Result<()>>,
+    task: JoinHandle<()>,
     progress: watch::Receiver<Progress>,
     stop: watch::Sender<bool>,
 }
@@ -50,9 +50,7 @@ impl Running {
         let journal = journal.clone();
         let (stop, stopped) = watch::channel(false);
         let (publish, progress) = watch::channel(Progress::default());
-        let task = tokio::spawn(async move {
-            upload::run(&options, Deadlines::default(), journal, publish, stopped).await
-        });
+        let task = tokio::spawn(upload::run(options, Deadlines::default(), journal, publish, stopped));
         Self { task, progress, stop }
     }
 
@@ -62,7 +60,7 @@ impl Running {
 
     async fn stop(self) {
         self.stop.send_replace(true);
-        timeout(PATIENCE, self.task).await.expect("it stops when told").unwrap().unwrap();
+        timeout(PATIENCE, self.task).await.expect("it stops when told").unwrap();
     }
 }
 
@@ -224,9 +222,10 @@ async fn wrong_settings_are_told_at_once() {
     let unknown =
         Upload { to: Some(format!("{}&lingerms=1", options(&settings).to.unwrap())), ..options(&settings) };
     for (options, told) in [(nameless, "sasl.username"), (unknown, "lingerms")] {
-        let running = Running::start(options, &journal);
-        let error = timeout(PATIENCE, running.task).await.unwrap().unwrap().unwrap_err();
-        assert!(format!("{error:#}").contains(told), "{error:#}");
+        let mut running = Running::start(options, &journal);
+        let fault = running.until(|progress| progress.fault.is_some()).await.fault.unwrap();
+        assert!(fault.contains(told), "{fault}");
+        running.stop().await;
     }
 }
 

@@ -62,6 +62,7 @@ impl Brokers {
         ];
         for (name, file) in &files {
             if let Some(file) = file {
+                std::fs::File::open(file).with_context(|| format!("read {}", file.display()))?;
                 default(name, &file.display().to_string())?;
             }
         }
@@ -80,7 +81,12 @@ impl Brokers {
             None if encrypted => default("security.protocol", "SSL")?,
             None => {}
         }
-        Ok(Self { feeder: Feeder::new(settings)?, meter, counted: (0, 0) })
+        // The client reads what is in them, and says what is wrong but not in which.
+        let named = || {
+            let all = files.iter().filter_map(|(_, file)| Some(file.as_ref()?.display().to_string()));
+            all.fold("[upload] to".to_owned(), |text, file| format!("{text} with {file}"))
+        };
+        Ok(Self { feeder: Feeder::new(settings).with_context(named)?, meter, counted: (0, 0) })
     }
 
     /// Has the first `events` events of `batch` stored.

@@ -80,18 +80,16 @@ pub struct Progress {
     pub stage: Stage,
 }
 
-/// Runs until `stop` becomes true or its sender is gone.
-///
-/// # Errors
-/// When `options` names files that cannot be used. Nothing that central or the network does ends it.
+/// Runs until `stop` becomes true or its sender is gone. Nothing else ends it: a file that `options` names and that cannot
+/// be used is a fault like any other, and is tried again, for it may come.
 pub async fn run(
-    options: &Upload,
+    options: Upload,
     deadlines: Deadlines,
     journal: Journal,
     progress: watch::Sender<Progress>,
     mut stop: watch::Receiver<bool>,
-) -> anyhow::Result<()> {
-    let mut uploader = Uploader::new(options, deadlines, journal, progress).await?;
+) {
+    let mut uploader = Uploader::new(options, deadlines, journal, progress).await;
     let mut written = uploader.journal.status_written();
     loop {
         let due = Instant::from_std(uploader.pace.next());
@@ -115,29 +113,28 @@ pub async fn run(
     if timeout(STOP_DEADLINE, uploader.finish()).await.is_err() {
         tracing::info!("the last events stay in the spool until the next start");
     }
-    Ok(())
 }
 
 /// The upload of one router.
 struct Uploader {
+    options: Upload,
+    deadlines: Deadlines,
     journal: Journal,
-    way: Way,
+    /// Absent until the files that it needs could be read.
+    way: Option<Way>,
     meter: Arc<Meter>,
     pace: Pace,
-    interval: Duration,
     budget: Budget,
     progress: watch::Sender<Progress>,
 }
 
 impl Uploader {
     async fn new(
-        options: &Upload,
+        options: Upload,
         deadlines: Deadlines,
         journal: Journal,
         progress: watch::Sender<Progress>,
-    ) -> anyhow::Result<Self> {
-        let meter = Arc::new(Meter::default());
-        let way = Way::new(options, deadlines, &meter)?;
+    ) -> Self {
         let usage = journal.recall(USAGE_KEY).await.and_then(|usage| serde_json::from_str(&usage).ok());
         let budget = Budget::new(options.monthly_budget_bytes, usage.unwrap_or_default());
         progress.send_modify(|progress| {
@@ -146,7 +143,8 @@ impl Uploader {
         });
         let beat = last_beat(options.batch_interval).into_std();
         let pace = Pace::new(options.batch_interval, beat, Instant::now().into_std());
-        Ok(Self { journal, way, meter, pace, interval: options.batch_interval, budget, progress })
+        let meter = Arc::default();
+        Self { options, deadlines, journal, way: None, meter, pace, budget, progress }
     }
 
     /// Sends one batch and does what the answer asks for.
@@ -173,11 +171,20 @@ impl Uploader {
                 break;
             }
         }
-        self.way.close();
+        if let Some(way) = &mut self.way {
+            way.close();
+        }
     }
 
     /// One batch to central and, where it took something, off the spool.
     async fn send(&mut self) -> Result<Attempt, String> {
+        let way = match &mut self.way {
+            Some(way) => way,
+            none => {
+                let way = Way::new(&self.options, self.deadlines, &self.meter);
+                none.insert(way.map_err(|error| format!("{error:#}"))?)
+            }
+        };
         if self.budget.stage() == Stage::StatusOnly {
             self.journal.give_up_samples("budget").await.map_err(told)?;
         }
@@ -187,7 +194,7 @@ impl Uploader {
             return Ok(Attempt::of(Outcome::Nothing, None));
         };
         let span = Span { epoch: batch.epoch, after: batch.after, last: last.sequence };
-        let answer = self.way.send(&batch, events, span).await?;
+        let answer = way.send(&batch, events, span).await?;
         let outcome = match answer.status {
             200..=299 => {
                 let acknowledged = check(&answer, span)?;
@@ -211,7 +218,7 @@ impl Uploader {
         }
         let reading = Reading::now();
         self.budget.charge(sent, received, reading.wall, reading.clock);
-        self.pace.set_interval(self.interval * self.budget.stage().stretch());
+        self.pace.set_interval(self.options.batch_interval * self.budget.stage().stretch());
         let usage = serde_json::to_string(self.budget.usage()).expect("numbers and a month");
         // What a crash forgets is one exchange.
         let _ = self.journal.remember(USAGE_KEY, usage).await;

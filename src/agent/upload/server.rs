@@ -266,12 +266,15 @@ pub fn tls_config(options: &Upload) -> anyhow::Result<ClientConfig> {
         .with_root_certificates(roots);
     let mut config = match (&options.cert_file, &options.key_file) {
         (Some(certificate), Some(key)) => {
-            let chain = CertificateDer::pem_file_iter(certificate)
+            let chain: Vec<_> = CertificateDer::pem_file_iter(certificate)
                 .and_then(Iterator::collect)
                 .with_context(|| format!("read certificate {}", certificate.display()))?;
-            let key =
+            anyhow::ensure!(!chain.is_empty(), "{} holds no certificate", certificate.display());
+            let secret =
                 PrivateKeyDer::from_pem_file(key).with_context(|| format!("read key {}", key.display()))?;
-            builder.with_client_auth_cert(chain, key).context("[upload] cert-file and key-file")?
+            builder.with_client_auth_cert(chain, secret).with_context(|| {
+                format!("certificate {} with key {}", certificate.display(), key.display())
+            })?
         }
         _ => builder.with_no_client_auth(),
     };

@@ -166,7 +166,10 @@ pub(super) fn token(options: &Upload) -> anyhow::Result<Option<String>> {
         (None, Some(path)) => {
             let text =
                 std::fs::read_to_string(path).with_context(|| format!("read token {}", path.display()))?;
-            Ok(Some(text.trim().to_owned()))
+            let token = text.trim();
+            let is_line = !token.is_empty() && !token.contains(char::is_control);
+            anyhow::ensure!(is_line, "token {}: expected one line", path.display());
+            Ok(Some(token.to_owned()))
         }
         (None, None) => Ok(None),
     }

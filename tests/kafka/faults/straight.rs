@@ -32,12 +32,8 @@ async fn what_a_router_writes_straight_to_kafka_outlives_a_broker() {
     let options = Upload { to: Some(to), ..Upload::default() };
     let (stop, stopped) = watch::channel(false);
     let (publish, _progress) = watch::channel(Progress::default());
-    let uploading = {
-        let journal = journal.clone();
-        tokio::spawn(
-            async move { upload::run(&options, Deadlines::default(), journal, publish, stopped).await },
-        )
-    };
+    let uploading =
+        tokio::spawn(upload::run(options, Deadlines::default(), journal.clone(), publish, stopped));
     let writing = {
         let journal = journal.clone();
         tokio::spawn(async move {
@@ -57,7 +53,7 @@ async fn what_a_router_writes_straight_to_kafka_outlives_a_broker() {
     until("all arrived without it", async || acknowledged().await >= Sequence(EVENTS)).await;
     drop(killed);
     stop.send_replace(true);
-    tokio::time::timeout(PATIENCE, uploading).await.expect("it stops when told").unwrap().unwrap();
+    tokio::time::timeout(PATIENCE, uploading).await.expect("it stops when told").unwrap();
 
     let records = kcat_reads(&place, Topic::Status);
     let mut found = BTreeSet::new();
