@@ -40,11 +40,12 @@ pub fn run(arguments: &AgentArguments) -> anyhow::Result<ExitCode> {
     };
     tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
         let (stop, stopped) = watch::channel(false);
+        let signalled = stop::signalled()?;
         let agent = run::run(options, stopped);
         tokio::pin!(agent);
         tokio::select! {
             result = &mut agent => return result,
-            signalled = stop::signalled() => signalled?,
+            () = signalled => {}
         }
         stop.send_replace(true);
         agent.await

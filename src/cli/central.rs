@@ -305,7 +305,7 @@ pub fn run(arguments: CentralArguments) -> anyhow::Result<ExitCode> {
         .await
         .with_context(|| format!("cannot start on {}", arguments.listen))?;
         tracing::info!(address = %running.address, "listening");
-        stop::signalled().await?;
+        stop::signalled()?.await;
         running.stop().await;
         anyhow::Ok(())
     })?;

@@ -133,6 +133,9 @@ pub fn run(arguments: &DemoArguments) -> anyhow::Result<ExitCode> {
         let _ = rustls::crypto::ring::default_provider().install_default();
     }
     let traces = arguments.trace.iter().map(|path| trace(path)).collect::<anyhow::Result<Vec<_>>>()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    // Before there is a folder that would be left behind.
+    let signalled = runtime.block_on(async { stop::signalled() })?;
     let temporary = arguments.data.is_none();
     let folder = arguments
         .data
@@ -140,10 +143,8 @@ pub fn run(arguments: &DemoArguments) -> anyhow::Result<ExitCode> {
         .unwrap_or_else(|| std::env::temp_dir().join(format!("tandem-demo-{}", std::process::id())));
     std::fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
     let folder = folder.canonicalize()?;
-    let result = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()?
-        .block_on(play(arguments, &folder, &traces));
+    let result = runtime.block_on(play(arguments, &folder, &traces, signalled));
+    drop(runtime);
     if temporary {
         let _ = std::fs::remove_dir_all(&folder);
     }
@@ -155,7 +156,12 @@ fn trace(path: &Path) -> anyhow::Result<Trace> {
     Trace::from_csv(&text).with_context(|| path.display().to_string())
 }
 
-async fn play(arguments: &DemoArguments, folder: &Path, traces: &[Trace]) -> anyhow::Result<()> {
+async fn play(
+    arguments: &DemoArguments,
+    folder: &Path,
+    traces: &[Trace],
+    signalled: impl Future<Output = ()>,
+) -> anyhow::Result<()> {
     let central = Running::start(
         arguments.listen,
         &folder.join("central"),
@@ -168,11 +174,20 @@ async fn play(arguments: &DemoArguments, folder: &Path, traces: &[Trace]) -> any
     .context("central does not start (--listen takes another address, --data another folder)")?;
     let (stop, stopped) = watch::channel(false);
     let mut routers = Vec::new();
-    for index in 0..arguments.routers {
-        routers.push(Router::start(index, arguments, central.address, folder, traces, stopped.clone())?);
+    let start = async {
+        for index in 0..arguments.routers {
+            routers.push(Router::start(index, arguments, central.address, folder, traces, stopped.clone())?);
+            // There may be hundreds, and somebody who does not want them after all.
+            tokio::task::yield_now().await;
+        }
+        super::output::print(&greeting(arguments, central.address, folder))?;
+        std::future::pending::<anyhow::Result<()>>().await
+    };
+    tokio::select! {
+        biased;
+        () = signalled => {}
+        fault = start => fault?,
     }
-    super::output::print(&greeting(arguments, central.address, folder))?;
-    stop::signalled().await?;
     super::output::print("stopping")?;
     stop.send_replace(true);
     let deadline = tokio::time::Instant::now() + STOP_DEADLINE;

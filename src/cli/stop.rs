@@ -16,15 +16,17 @@ pub fn log() {
     let _ = rustls::crypto::ring::default_provider().install_default();
 }
 
-/// Waits for Ctrl-C or SIGTERM.
+/// Waits for Ctrl-C or SIGTERM. From this call on neither ends the program by itself, and none is missed. To be called
+/// inside a runtime.
 ///
 /// # Errors
 /// When signals cannot be listened to.
-pub async fn signalled() -> io::Result<()> {
+pub fn signalled() -> io::Result<impl Future<Output = ()>> {
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
-    }
-    Ok(())
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    })
 }

@@ -4,4 +4,5 @@
 mod browser;
 mod page;
 mod process;
+mod start;
 mod story;

@@ -21,10 +21,16 @@ pub struct Demo {
 impl Demo {
     /// Starts one that keeps its things in `data`.
     pub fn start(routers: u16, data: &Path) -> Self {
+        Self::start_with(routers, data, &[])
+    }
+
+    /// The same with further arguments.
+    pub fn start_with(routers: u16, data: &Path, more: &[&str]) -> Self {
         let mut child = Command::new(cargo_bin("tandem"))
             .args(["demo", "--seed", "1", "--listen", "127.0.0.1:0", "--routers", &routers.to_string()])
             .arg("--data")
             .arg(data)
+            .args(more)
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
@@ -49,16 +55,21 @@ impl Demo {
 
     /// Ctrl-C; the status with which it ended, and how long that took.
     pub fn interrupt(&mut self) -> (ExitStatus, Duration) {
-        let began = Instant::now();
-        kill(Pid::from_raw(self.id().cast_signed()), Signal::SIGINT).unwrap();
-        while began.elapsed() < Duration::from_secs(60) {
-            if let Some(status) = self.child.try_wait().unwrap() {
-                return (status, began.elapsed());
-            }
-            std::thread::park_timeout(Duration::from_millis(50));
-        }
-        panic!("it does not end");
+        interrupt(&mut self.child)
     }
+}
+
+/// Ctrl-C for a demo; the status with which it ended, and how long that took.
+pub fn interrupt(demo: &mut Child) -> (ExitStatus, Duration) {
+    let began = Instant::now();
+    kill(Pid::from_raw(demo.id().cast_signed()), Signal::SIGINT).unwrap();
+    while began.elapsed() < Duration::from_secs(60) {
+        if let Some(status) = demo.try_wait().unwrap() {
+            return (status, began.elapsed());
+        }
+        std::thread::park_timeout(Duration::from_millis(50));
+    }
+    panic!("it does not end");
 }
 
 impl Drop for Demo {
