@@ -647,6 +647,56 @@ fn an_image_is_changed_by_an_agent_that_keeps_the_modem_for_itself() {
     assert!(router.modems[0].inspect(|modem| modem.clients().len()) <= 2, "no client id was left behind");
 }
 
+#[test]
+fn images_are_changed_one_modem_after_the_other_not_even_by_force_together() {
+    let mut router = Router::new();
+    // One carries, and the agent knows that the other would.
+    let config = router.config(["broadband", "broadband"], "[failover]\npolicy = \"failover\"");
+    fs::write(router.path("agent.toml"), config).unwrap();
+    router.start();
+    router.until_connected();
+    let [first, second] = [0, 1].map(|index| Place::of(index).netdev());
+    let mut changing = Command::new(BINARY)
+        .args(["lte-image-preference", "--interface", &first, "set", "VERIZON"])
+        .env("TANDEM_SOCKET", router.path("agent.sock"))
+        .spawn()
+        .unwrap();
+    router.until("its restart", |router| !router.modems[0].inspect(|modem| modem.is_present()));
+    // It takes as long as this test needs.
+    router.modems[0].begin(&Fault::Unplugged);
+    for force in [&[][..], &["--force"]] {
+        let set = ["lte-image-preference", "--interface", &second, "set", "ATT"];
+        let refused = router.tandem(&[&set, force].concat());
+        let why = text(&refused.stderr);
+        assert!(why.contains("lte-dev-1 is in recovery: one modem restarts at a time"), "{why}");
+    }
+    router.modems[0].end(&Fault::Unplugged);
+    assert!(changing.wait().unwrap().success());
+    router.until_connected();
+    assert_eq!([router.dials(0), router.dials(1)], [2, 1], "the other link has no part in it");
+    let set = ["lte-image-preference", "--interface", &second, "set", "ATT", "--json"];
+    assert_eq!(router.json(&set)["result"], "changed");
+}
+
+#[test]
+fn the_image_of_the_only_uplink_that_works_is_not_changed_unless_forced() {
+    let mut router = Router::new();
+    router.modems[1].begin(&UNSUBSCRIBED);
+    router.start();
+    router.until("one link", |router| router.is(1, "connected") && router.is(2, "waiting"));
+    let netdev = Place::of(0).netdev();
+    let set = ["lte-image-preference", "--interface", &netdev, "set", "VERIZON", "--json"];
+    let refused = router.tandem(&set);
+    let why = text(&refused.stderr);
+    assert!(
+        why.contains("lte-dev-1 is the only working uplink, and its modem restarts: use --force"),
+        "{why}"
+    );
+    assert!(router.is(1, "connected") && router.dials(0) == 1);
+    let changed = router.json(&[&set[..], &["--force"]].concat());
+    assert_eq!(changed["result"], "changed");
+}
+
 /// Where libqmi's proxy may be; hidden, so that the agent finds none.
 const HIDE_PROXY: &str =
     "for program in /usr/libexec/qmi-proxy /usr/lib/libqmi/qmi-proxy /usr/lib/qmi-proxy; do

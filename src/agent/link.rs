@@ -32,7 +32,7 @@ use super::uplinks::{View, Wish, Wishes};
 use crate::config::{Sample, Serial};
 use crate::event::{Body, ImageChanged, IpFamily, LinkState, ModemDetected, ModemRemoved, Rung};
 use crate::link::failure::Cause;
-use crate::link::ladder::Arbiter;
+use crate::link::ladder::{Arbiter, Refusal};
 use crate::link::machine::Machine;
 use crate::link::memory::{Memory, Stamped};
 use crate::link::status::{LinkStatus, PacketStatistics};
@@ -75,7 +75,12 @@ pub enum Ask {
     /// A look at it.
     Look(Look),
     /// To make the stored image of this carrier run.
-    SetImage(String),
+    SetImage {
+        /// The carrier.
+        carrier: String,
+        /// Even when it is the only working uplink.
+        forced: bool,
+    },
 }
 
 /// All of a link's part in the configuration.
@@ -162,7 +167,7 @@ pub struct Setup {
     pub journal: Journal,
     /// Who may climb the recovery ladder.
     pub arbiter: Arc<Mutex<Arbiter>>,
-    /// Names of the uplinks that carry traffic now.
+    /// Names of the uplinks that could carry traffic now.
     pub working: watch::Receiver<Vec<String>>,
     /// Where the choice of uplinks hears of this link.
     pub news: watch::Sender<AllNews>,
@@ -320,7 +325,10 @@ pub async fn run(
                 Order::Ask(Ask::Look(look), answer) => {
                     tokio::spawn(report::answer(link.driver.clone(), look, answer));
                 }
-                Order::Ask(Ask::SetImage(carrier), answer) => link.set_image(carrier, answer, &slots).await,
+                Order::Ask(Ask::SetImage { carrier, forced }, answer) => match link.may_set_image(forced) {
+                    Ok(()) => link.set_image(carrier, answer, &slots).await,
+                    Err(why) => drop(answer.send(Err(why))),
+                },
             },
             Ok(()) = link.setup.wishes.changed() => link.wish(),
             Ok(()) = slots.changed() => {
@@ -430,6 +438,8 @@ impl Link {
                     self.setup.remember(*memory, last_failure_time).await;
                 }
                 Output::AskRecovery { rung, forced } => self.ask_recovery(rung, forced),
+                // A change of the image has the modem for longer than the machine knows.
+                Output::RecoveryOver if self.image.is_some() => {}
                 Output::RecoveryOver => self.arbiter(|arbiter, name| arbiter.over(name)),
             }
         }
@@ -581,6 +591,24 @@ impl Link {
         self.feed(done.input);
     }
 
+    /// Whether its image may be changed, which restarts the modem as a reset does.
+    fn may_set_image(&self, forced: bool) -> Result<(), String> {
+        if self.image.is_some() {
+            return Err("its image is being changed already".into());
+        }
+        if self.slot.is_none() {
+            return Err("there is no modem".into());
+        }
+        let working = self.setup.working.borrow().clone();
+        let asked = self.arbiter(|arbiter, name| arbiter.ask(name, Rung::QmiReset, forced, &working));
+        asked.map_err(|refusal| match refusal {
+            Refusal::OtherInRecovery(_) => format!("{refusal}: one modem restarts at a time"),
+            Refusal::OnlyUplink(_) | Refusal::RebootStops(_) => {
+                format!("{refusal}, and its modem restarts: use --force")
+            }
+        })
+    }
+
     /// Gives the modem up for a change of its image, which restarts it once or twice.
     async fn set_image(
         &mut self,
@@ -588,15 +616,6 @@ impl Link {
         answer: oneshot::Sender<Answer>,
         slots: &watch::Receiver<Vec<Slot>>,
     ) {
-        let refused = match (&self.image, &self.slot) {
-            (Some(_), _) => Some("its image is being changed already"),
-            (None, None) => Some("there is no modem"),
-            (None, Some(_)) => None,
-        };
-        if let Some(why) = refused {
-            let _ = answer.send(Err(why.into()));
-            return;
-        }
         let (options, place, seen) = (self.options(), self.setup.part.place(), slots.clone());
         self.image = Some(Box::pin(async move {
             let find = || place.find(&seen.borrow());
@@ -608,6 +627,7 @@ impl Link {
 
     /// Tells what became of it, and takes the modem back.
     async fn image_is_set(&mut self, (changed, answer): ImageFate, slots: &[Slot]) {
+        self.arbiter(|arbiter, name| arbiter.over(name));
         if let Ok(changed) = &changed {
             self.setup.emit(changed.clone()).await;
         }

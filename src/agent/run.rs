@@ -152,6 +152,7 @@ struct Agent {
     correlations: Arc<Correlations>,
     opening: OpenOptions,
     carrying: watch::Sender<Vec<String>>,
+    working: watch::Sender<Vec<String>>,
     in_force: watch::Sender<Arc<Config>>,
     view: watch::Receiver<View>,
     uplinks: Option<(watch::Sender<bool>, JoinHandle<()>)>,
@@ -185,7 +186,8 @@ impl Agent {
             wishes: watch::Sender::default(),
             slots: watch::Sender::new(Vec::new()),
             arbiter: Arc::default(),
-            carrying: watch::Sender::new(Vec::new()),
+            carrying: watch::Sender::default(),
+            working: watch::Sender::default(),
             view: watch::channel(View::default()).1,
             uplinks: None,
             upload: None,
@@ -330,7 +332,7 @@ impl Agent {
             state_dir: self.config.agent.state_dir.clone(),
             journal: self.journal.clone(),
             arbiter: self.arbiter.clone(),
-            working: self.carrying.subscribe(),
+            working: self.working.subscribe(),
             news: self.news.clone(),
             wishes: self.wishes.subscribe(),
             view: self.view.clone(),
@@ -375,6 +377,7 @@ impl Agent {
             news: self.news.subscribe(),
             wishes: self.wishes.clone(),
             carrying: self.carrying.clone(),
+            working: self.working.clone(),
             view,
             journal: self.journal.clone(),
             correlation_prefix: self.correlation_prefix.clone(),
@@ -440,6 +443,8 @@ impl Agent {
             self.news.send_modify(|news| {
                 news.remove(name);
             });
+            // Whatever it was at, the others wait for it no longer.
+            self.arbiter.lock().expect("no task panics with the lock").over(name);
         }
         for part in parts {
             match self.links.get(&part.config.name) {
@@ -522,7 +527,7 @@ impl Agent {
             Request::State { name } => (name, Ask::Look(Look::State)),
             Request::Info { name } => (name, Ask::Look(Look::Info)),
             Request::Images { name } => (name, Ask::Look(Look::Images)),
-            Request::SetImage { name, carrier } => (name, Ask::SetImage(carrier)),
+            Request::SetImage { name, carrier, force } => (name, Ask::SetImage { carrier, forced: force }),
             request => {
                 let answer = self.answer(request).await;
                 let _ = command.answer.send(answer);

@@ -95,6 +95,9 @@ pub enum Request {
         name: String,
         /// Carrier, such as `VERIZON`.
         carrier: String,
+        /// Even when it is the only working uplink.
+        #[serde(default)]
+        force: bool,
     },
     /// Report the result of an AT command that was run beside the agent.
     AtExecuted(crate::event::AtExecuted),

@@ -123,6 +123,8 @@ pub struct Setup {
     pub wishes: watch::Sender<Wishes>,
     /// Names of those that carry traffic.
     pub carrying: watch::Sender<Vec<String>>,
+    /// Names of those that could.
+    pub working: watch::Sender<Vec<String>>,
     /// What others may see.
     pub view: watch::Sender<View>,
     /// Where events go.
@@ -425,6 +427,12 @@ impl Uplinks {
                 Output::Rest { uplink } => self.wish(&uplink, |wish| wish.standby = true),
             }
         }
+        let working = self.failover.working();
+        self.setup.working.send_if_modified(|known| {
+            let changed = *known != working;
+            *known = working;
+            changed
+        });
         let cause = self.caused.take();
         if self.wanted() != self.applied {
             self.apply(cause).await;

@@ -69,16 +69,16 @@ fn get(arguments: &ImageArguments) -> anyhow::Result<ExitCode> {
 }
 
 fn set(arguments: &ImageArguments, carrier: &str, force: bool) -> anyhow::Result<ExitCode> {
-    if !force && !has_other_way_out(Path::new("/proc/net/route"), &arguments.interface) {
-        anyhow::bail!(
-            "{} may be the only way out of this router, and its modem restarts: use --force",
-            arguments.interface
-        );
-    }
-    let direct = &arguments.direct;
-    let changed = match by_agent(direct, &arguments.interface, carrier)? {
+    let (direct, interface) = (&arguments.direct, &arguments.interface);
+    // An agent knows which uplinks work; without one the main table tells.
+    let changed = match by_agent(direct, interface, carrier, force)? {
         Some(changed) => changed,
-        None => beside_agent(direct, &arguments.interface, carrier)?,
+        None if force || has_other_way_out(Path::new("/proc/net/route"), interface) => {
+            beside_agent(direct, interface, carrier)?
+        }
+        None => anyhow::bail!(
+            "{interface} may be the only way out of this router, and its modem restarts: use --force"
+        ),
     };
     let text = if arguments.json { serde_json::to_string_pretty(&changed)? } else { told(&changed) };
     output::print(&text)?;
@@ -88,7 +88,12 @@ fn set(arguments: &ImageArguments, carrier: &str, force: bool) -> anyhow::Result
 
 /// The agent changes the image of a modem that it has: two hands on one modem would take each other's answers. `None` where no
 /// agent has it.
-fn by_agent(direct: &Direct, interface: &str, carrier: &str) -> anyhow::Result<Option<ImageChanged>> {
+fn by_agent(
+    direct: &Direct,
+    interface: &str,
+    carrier: &str,
+    force: bool,
+) -> anyhow::Result<Option<ImageChanged>> {
     let known = Request::Links { name: Some(interface.to_owned()) };
     if direct.control.is_some() || !matches!(direct.agent.ask(&known), Ok(Some(_))) {
         return Ok(None);
@@ -101,7 +106,7 @@ fn by_agent(direct: &Direct, interface: &str, carrier: &str) -> anyhow::Result<O
     if let Some(unchanged) = image_change::without_a_restart(&images, carrier)? {
         return Ok(Some(unchanged));
     }
-    let request = Request::SetImage { name: name(), carrier: carrier.to_owned() };
+    let request = Request::SetImage { name: name(), carrier: carrier.to_owned(), force };
     let Some(answer) = direct.agent.ask(&request)? else { return Ok(None) };
     Ok(Some(serde_json::from_value(answer).context(odd)?))
 }

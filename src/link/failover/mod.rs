@@ -140,7 +140,14 @@ impl Failover {
         self.carrying.iter().map(|carrier| carrier.uplink.clone()).collect()
     }
 
-    /// The same with the share of each, as it is after all that is still to be polled.
+    /// Names of the uplinks that could carry traffic now, whether they do or not.
+    #[must_use]
+    pub fn working(&self) -> Vec<String> {
+        let works = |one: &&Uplink| one.standing() <= Standing::Spent;
+        self.uplinks.iter().filter(works).map(|one| one.settings.name.clone()).collect()
+    }
+
+    /// The carrying ones with the share of each, as it is after all that is still to be polled.
     #[must_use]
     pub fn carriers(&self) -> &[Carrier] {
         &self.carrying
