@@ -16,10 +16,11 @@ use tandem::modem::driver::{Call, Driver, DriverError, Notice, Notices, OpenOpti
 use tandem::modem::image_change;
 use tandem::modem::port::{Access, Port};
 use tandem::modem::sysfs::{Slot, discover};
+use tandem::qmi::ProtocolError;
 use tandem::qmi::wds::ConnectionStatus;
-use tandem::sim::modem::Settings;
+use tandem::sim::modem::{DATA_INTERFACE, Settings};
 use tandem::sim::port::{Publish, SimModem};
-use tandem::sim::scenario::{Family, Fault, ModemSpec, Scenario};
+use tandem::sim::scenario::{Family, Fault, Framing, ModemSpec, Scenario};
 use tandem::sim::sysfs::{Place, Tree};
 
 const BOTH: [IpFamily; 2] = [IpFamily::Ipv4, IpFamily::Ipv6];
@@ -167,6 +168,42 @@ async fn a_link_comes_up_step_by_step_and_leaves_nothing_behind() {
     }
     driver.close(false).await;
     assert_eq!((bench.held(), bench.sessions()), (0, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_modem_that_wants_its_data_endpoint_named_is_told_its_usb_interface() {
+    let mut bench = Bench::new(ModemSpec { framing: Framing::WdaEndpoint, ..ModemSpec::default() });
+    let is_raw_ip = |bench: &Bench| bench.sim.inspect(|modem| modem.is_raw_ip());
+    bench.slot.interface_number = DATA_INTERFACE + 1;
+    let (driver, _notices) = bench.open().await.unwrap();
+    let error = driver.agree_raw_ip(Path::new("/nonexistent")).await.unwrap_err();
+    assert_eq!((error.protocol(), is_raw_ip(&bench)), (Some(ProtocolError::InvalidArgument), false));
+    driver.close(false).await;
+
+    bench.slot.interface_number = DATA_INTERFACE;
+    let (driver, _notices) = bench.open().await.unwrap();
+    driver.agree_raw_ip(Path::new("/nonexistent")).await.unwrap();
+    assert!(is_raw_ip(&bench));
+    driver.close(false).await;
+    assert_eq!(bench.held(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_modem_without_wda_is_framed_by_its_control_service() {
+    let bench = Bench::new(ModemSpec { framing: Framing::Ctl, ..ModemSpec::default() });
+    let (driver, _notices) = bench.open().await.unwrap();
+    driver.agree_raw_ip(Path::new("/nonexistent")).await.unwrap();
+    assert!(bench.sim.inspect(|modem| modem.is_raw_ip()));
+    driver.ensure_online().await.unwrap();
+    registered(&driver).await;
+    for family in BOTH {
+        driver.connect(Call { family, profile: &profile() }).await.unwrap();
+    }
+    // Sessions that are up are left alone when it is agreed on again.
+    driver.agree_raw_ip(Path::new("/nonexistent")).await.unwrap();
+    assert_eq!(bench.sessions(), 2);
+    driver.close(false).await;
+    assert_eq!(bench.held(), 0);
 }
 
 #[tokio::test(start_paused = true)]

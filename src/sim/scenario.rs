@@ -6,6 +6,7 @@
 //! imei = "359072061234569"
 //! pin = "1234"                        # the card asks for it after each reset
 //! connect-ms = 150                    # how long the network takes for a session
+//! framing = "wda-endpoint"            # how raw-ip is agreed on; also "wda" and "ctl"
 //!
 //! [[step]]
 //! at-s = 60                           # once; or every-s = 600, or random-s = 900 (mean of an exponential)
@@ -188,6 +189,19 @@ pub struct CarrierSpec {
     pub mnc: String,
 }
 
+/// How the modem lets its framing be chosen.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Framing {
+    /// By WDA, for the one data endpoint that there is.
+    #[default]
+    Wda,
+    /// By WDA, and the request must name the endpoint, as modems with several want it.
+    WdaEndpoint,
+    /// By CTL; there is no WDA, as before it was invented.
+    Ctl,
+}
+
 /// What is said about the modem; the rest follows from the seed.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
@@ -214,6 +228,8 @@ pub struct ModemSpec {
     pub apns: Vec<String>,
     /// The IPv4 address handed out, instead of one from the seed: two carriers may use the same private one.
     pub address: Option<std::net::Ipv4Addr>,
+    /// How its framing is chosen.
+    pub framing: Framing,
 }
 
 /// A modem and its script.

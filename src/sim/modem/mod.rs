@@ -39,12 +39,13 @@ pub use clients::{Client, Clients, MAX_CLIENTS, MAX_NAS_CLIENTS};
 pub use firmware::Firmware;
 pub use identity::{FIRMWARE, Identity, MANUFACTURER, MODEL, REVISION};
 pub use network::Registration;
+pub use wda::DATA_INTERFACE;
 
 use self::at::At;
 use self::calls::Calls;
 use self::network::Network;
 use super::radio::{self, Motion, Reading};
-use super::scenario::{Family, Fault, Scenario, Schedule, Turn};
+use super::scenario::{Family, Fault, Framing, Scenario, Schedule, Turn};
 use super::trace::Trace;
 use crate::qmi::dms::OperatingMode;
 use crate::qmi::message::{Indication, Request};
@@ -545,12 +546,17 @@ impl Modem {
                     Ok(crate::qmi::Done)
                 });
             }
-            ctl::GetVersionInfo::ID => self.answer(frame, |_, _, _: ctl::GetVersionInfo| {
-                let service_list = SERVICES.map(|(service, major_version, minor_version)| {
-                    ctl::ServiceVersion { service, major_version, minor_version }
-                });
-                Ok(ctl::GetVersionInfoResponse { service_list: service_list.into() })
+            ctl::GetVersionInfo::ID => self.answer(frame, |modem, _, _: ctl::GetVersionInfo| {
+                let version = |(service, major_version, minor_version)| ctl::ServiceVersion {
+                    service,
+                    major_version,
+                    minor_version,
+                };
+                Ok(ctl::GetVersionInfoResponse { service_list: modem.services().map(version).collect() })
             }),
+            ctl::SetDataFormat::ID if self.framing() == Framing::Ctl => {
+                self.answer(frame, Self::ctl_data_format);
+            }
             ctl::AllocateCid::ID => self.answer(frame, Self::allocate_client),
             ctl::ReleaseCid::ID => self.answer(frame, Self::release_client),
             ctl::SetInstanceId::ID => {
@@ -562,9 +568,19 @@ impl Modem {
         }
     }
 
+    fn framing(&self) -> Framing {
+        self.settings.scenario.modem.framing
+    }
+
+    /// Services offered, with their versions.
+    fn services(&self) -> impl Iterator<Item = (Service, u16, u16)> {
+        let has_wda = self.framing() != Framing::Ctl;
+        SERVICES.into_iter().filter(move |(service, ..)| has_wda || *service != Service::Wda)
+    }
+
     fn allocate_client(&mut self, _: u8, request: ctl::AllocateCid) -> Answer<ctl::AllocateCid> {
         let service = request.service;
-        if service == Service::Ctl || !SERVICES.iter().any(|(known, ..)| *known == service) {
+        if service == Service::Ctl || !self.services().any(|(known, ..)| known == service) {
             return Err(ProtocolError::InvalidServiceType.into());
         }
         let cid = self.clients.allocate(service).ok_or(ProtocolError::ClientIdsExhausted)?;
