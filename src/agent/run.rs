@@ -738,6 +738,7 @@ fn link_config(config: &Config, device: &DeviceInterface) -> anyhow::Result<Link
         families: families(device),
         pin: secret(lte.pin.as_ref(), lte.pin_file.as_deref())?,
         imei: device.imei.clone(),
+        iccid: device.iccid.clone(),
         retry: config.retry.clone(),
         recovery: config.recovery.clone(),
     })

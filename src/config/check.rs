@@ -81,6 +81,10 @@ fn device_interface(device: &DeviceInterface, index: usize, found: &mut Findings
         let valid = imei.len() == 15 && imei.bytes().all(|byte| byte.is_ascii_digit());
         found.add_if(!valid, &at("imei"), "an IMEI has 15 digits");
     }
+    if let Some(iccid) = &device.iccid {
+        let valid = (18..=20).contains(&iccid.len()) && iccid.bytes().all(|byte| byte.is_ascii_digit());
+        found.add_if(!valid, &at("iccid"), "an ICCID has 18 to 20 digits");
+    }
     if let Some(plan) = &device.data_plan {
         let inside = |key| [root[0], root[1], Key("data-plan"), Key(key)];
         found.add_if(plan.limit_bytes == 0, &inside("limit"), "a data plan of nothing: leave data-plan out");
@@ -160,11 +164,12 @@ fn network_interfaces(device: &DeviceInterface, index: usize, found: &mut Findin
 /// Names, Linux interfaces, AT ports and modems belong to one device-interface each.
 fn uniqueness(config: &Config, found: &mut Findings) {
     type Part = fn(&DeviceInterface) -> Option<String>;
-    let unique: [(&'static str, Part); 4] = [
+    let unique: [(&'static str, Part); 5] = [
         ("name", |device| Some(device.name.clone())),
         ("target-interface", |device| Some(device.target_interface.clone())),
         ("usb-port", |device| device.usb_port.as_ref().map(|port| port.display().to_string())),
         ("imei", |device| device.imei.clone()),
+        ("iccid", |device| device.iccid.clone()),
     ];
     for (key, part) in unique {
         let values: Vec<_> = config.device_interfaces.iter().map(part).collect();

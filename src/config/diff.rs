@@ -77,7 +77,8 @@ pub fn diff(old: &Config, new: &Config) -> Changes {
 /// What a running session depends on.
 fn session(device: &DeviceInterface) -> impl PartialEq {
     let families = device.network_interface().map(|network| network.dhcp);
-    (device.target_interface.clone(), device.imei.clone(), device.lte.clone(), families)
+    let belongs = (device.imei.clone(), device.iccid.clone());
+    (device.target_interface.clone(), belongs, device.lte.clone(), families)
 }
 
 fn changed_sections(old: &Config, new: &Config) -> Vec<&'static str> {

@@ -34,6 +34,9 @@ pub struct DeviceInterface {
     /// IMEI the modem must have; another modem in the slot is not used.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub imei: Option<String>,
+    /// ICCID the SIM must have, as `tandem show device-interface` tells it; another card in the modem is not dialled with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub iccid: Option<String>,
     /// Share of new flows under `active-active`, relative to the other uplinks, 1 to 256.
     #[serde(default = "one")]
     pub weight: u16,

@@ -201,6 +201,7 @@ mod properties {
                 target_interface: format!("wwan{index}"),
                 usb_port: None,
                 imei: None,
+                iccid: None,
                 control_port: None,
                 weight,
                 lte: Some(Lte { apn_name, profile, pin: None, pin_file: None, authentication }),

@@ -61,6 +61,8 @@ pub enum SimFault {
     Illegal = 8,
     /// The modem cannot read the card.
     Error = 9,
+    /// The card is not the one configured.
+    WrongIccid = 10,
 }
 
 impl Cause {
@@ -121,6 +123,7 @@ impl Cause {
             SimFault::Blocked => "sim-blocked",
             SimFault::Illegal => "sim-illegal",
             SimFault::Error => "sim-error",
+            SimFault::WrongIccid => "wrong-iccid",
         };
         Self::new(CauseSource::Sim, 0, fault as i32, reason)
     }
@@ -315,7 +318,10 @@ mod tests {
             (C::StaleState, vec![protocol(26), protocol(79), protocol(7), verbose(2, 241)]),
             (C::OperatorMustAct, vec![emm(3), emm(6), emm(5), emm(11), Cause::sim(SimFault::Absent)]),
             (C::OperatorMustAct, vec![Cause::sim(SimFault::PinRefused), Cause::sim(SimFault::PukRequired)]),
-            (C::OperatorMustAct, vec![Cause::port(PortFault::WrongImei, "")]),
+            (
+                C::OperatorMustAct,
+                vec![Cause::port(PortFault::WrongImei, ""), Cause::sim(SimFault::WrongIccid)],
+            ),
             (C::ControlChannel, vec![protocol(5), Cause::port(PortFault::Timeout, "")]),
             (C::ControlChannel, vec![Cause::port(PortFault::Closed, "EPROTO")]),
         ]

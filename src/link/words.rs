@@ -24,6 +24,8 @@ pub struct LinkConfig {
     pub pin: Option<Secret>,
     /// IMEI that the modem must have.
     pub imei: Option<String>,
+    /// ICCID that the SIM must have.
+    pub iccid: Option<String>,
     /// Paces of the retries.
     pub retry: Retry,
     /// How far to go to wake a modem.

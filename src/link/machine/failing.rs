@@ -302,8 +302,8 @@ impl Machine {
         self.retry.set_paces(self.config.retry.clone());
         self.ladder.set_policy(self.config.recovery.clone());
         let new = &self.config;
-        let dials_alike = (&old.profile, &old.families, &old.pin, &old.imei)
-            == (&new.profile, &new.families, &new.pin, &new.imei);
+        let dials_alike = (&old.profile, &old.families, &old.pin, &old.imei, &old.iccid)
+            == (&new.profile, &new.families, &new.pin, &new.imei, &new.iccid);
         if dials_alike && self.state != State::Stopped {
             return;
         }

@@ -132,9 +132,25 @@ impl Machine {
         self.sim.as_ref().map(|sim| sim.card)
     }
 
+    /// The card's number, where the modem tells one.
+    fn card_iccid(&self) -> Option<&str> {
+        self.sim.as_ref()?.iccid.as_deref()
+    }
+
+    /// Two cards may have swapped places: the wrong one is not dialled with.
+    fn wrong_iccid(&self) -> Option<Cause> {
+        let (wanted, found) = (self.config.iccid.as_deref()?, self.card_iccid()?);
+        let detail = format!("configured {wanted}, found {found}");
+        (wanted != found).then(|| Cause::sim(SimFault::WrongIccid).with_detail(detail))
+    }
+
     fn judge_card(&mut self, now: Instant) {
         let card = self.card().unwrap_or(CardState::Unknown);
         match card {
+            // Which card it is may be told later than that it is ready.
+            CardState::Ready if self.config.iccid.is_some() && self.card_iccid().is_none() => {
+                self.sim_look_again = Some(now + SIM_LOOK_AGAIN);
+            }
             CardState::Ready => self.go_on("SIM ready", now),
             CardState::Present | CardState::Error | CardState::Unknown => {
                 self.sim_look_again = Some(now + SIM_LOOK_AGAIN);
@@ -226,10 +242,11 @@ impl Machine {
     }
 
     pub(super) fn sim_changed_while_stopped(&mut self, status: SimChanged, now: Instant) {
-        let before = self.card();
-        let card = status.card;
+        let known = |sim: &SimChanged| (sim.card, sim.iccid.clone());
+        let before = self.sim.as_ref().map(known);
+        let (card, told) = (status.card, known(&status));
         let swapped = self.note_sim(status, now);
-        let cured = self.stopped_by_sim && Some(card) != before && card != CardState::Absent;
+        let cured = self.stopped_by_sim && Some(told) != before && card != CardState::Absent;
         if swapped || cured {
             self.start_over_with_card(if swapped { "SIM swapped" } else { "SIM changed" }, now);
         }
@@ -264,6 +281,9 @@ impl Machine {
         }
         if self.card() != Some(CardState::Ready) {
             return self.read_card(cause, now);
+        }
+        if let Some(cause) = self.wrong_iccid() {
+            return self.fail(cause, now);
         }
         self.recall(now);
         if self.rest_on_hold(now) {

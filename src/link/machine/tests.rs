@@ -32,6 +32,7 @@ fn config(families: &[IpFamily]) -> LinkConfig {
         families: families.to_vec(),
         pin: Some(config::Secret::new("1234")),
         imei: None,
+        iccid: None,
         retry: config::Retry::default(),
         recovery: config::Recovery::default(),
     }

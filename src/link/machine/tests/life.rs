@@ -270,6 +270,37 @@ fn the_wrong_modem_is_not_used() {
     assert_eq!((bench.state(), bench.failures()[0].reason.as_str()), (LinkState::Stopped, "wrong-imei"));
 }
 
+#[test]
+fn the_wrong_card_is_not_dialled_with_and_the_right_one_is() {
+    let wanted = LinkConfig { iccid: Some(ICCID.into()), ..config(&[V4]) };
+    let other = card(CardState::Ready, Some(OTHER_ICCID));
+    let mut bench = Bench::started(wanted.clone(), None);
+    bench.give(Input::Opened(Ok(Identity::default()))).give(Input::SimRead(Ok(other.clone())));
+    let failure = bench.failures()[0].clone();
+    assert_eq!((bench.state(), failure.reason.as_str()), (LinkState::Stopped, "wrong-iccid"));
+    assert_eq!(failure.detail, Some(format!("configured {ICCID}, found {OTHER_ICCID}")));
+    assert_eq!(bench.machine.next_deadline(), None, "nothing is tried with it");
+    // Changed by hand, and nobody saw the slot empty.
+    bench.pass(seconds(3600)).give(Input::SimChanged(ready())).reach_connected();
+
+    bench.give(Input::SimChanged(other)).give(Input::SimRead(Ok(card(CardState::Ready, Some(OTHER_ICCID)))));
+    assert_eq!((bench.state(), bench.applied.clone()), (LinkState::Stopped, None));
+    let configured = LinkConfig { iccid: Some(OTHER_ICCID.into()), ..wanted };
+    bench.give(Input::ConfigChanged(Box::new(configured)));
+    assert_eq!(bench.flight, Some(Operation::ReadSim), "the card is looked at again");
+}
+
+#[test]
+fn a_card_that_does_not_tell_its_number_is_looked_at_again() {
+    let mut bench = Bench::started(LinkConfig { iccid: Some(ICCID.into()), ..config(&[V4]) }, None);
+    bench.give(Input::Opened(Ok(Identity::default())));
+    bench.give(Input::SimRead(Ok(card(CardState::Ready, None))));
+    assert_eq!((bench.state(), bench.flight.clone()), (LinkState::Sim, None));
+    bench.wait_for_operation();
+    assert_eq!(bench.flight, Some(Operation::ReadSim));
+    bench.reach_connected();
+}
+
 // ---- standby and configuration ----
 
 #[test]
