@@ -12,8 +12,14 @@ use assert_cmd::cargo::cargo_bin;
 use chrono::{DateTime, SecondsFormat, SubsecRound as _, Utc};
 use serde_json::Value;
 
-/// Time for the whole story. It takes half a minute; a machine that does much else at the same time gets longer.
-const STORY: Duration = Duration::from_secs(75);
+/// Time for the whole story, from the moment the demo is started.
+const STORY: Duration = Duration::from_secs(30);
+/// Seconds for it instead, on a machine that is known to be too slow.
+const SLOWER: &str = "TANDEM_STORY_S";
+
+fn story() -> Duration {
+    std::env::var(SLOWER).map_or(STORY, |text| Duration::from_secs(text.parse().expect("seconds")))
+}
 
 fn show(arguments: &[&str]) -> String {
     let output = Command::new(cargo_bin("tandem")).arg("show").args(arguments).output().unwrap();
@@ -36,50 +42,60 @@ fn told_of_silent_death(demo: &Demo, router: &str) -> bool {
 #[test]
 fn six_routers_tell_the_whole_story_and_leave_nothing_behind() {
     let folder = tempfile::tempdir().unwrap();
-    let mut demo = Demo::start(6, folder.path());
     let began = Instant::now();
+    let mut demo = Demo::start(6, folder.path());
+    let done = |what: &str| println!("{:4.1} s: {what}", began.elapsed().as_secs_f64());
     for wanted in
         ["SIM pulled", "option-unsubscribed", "silent death", "throttled", "Ctrl-C", "--router branch-0001"]
     {
         assert!(demo.greeting.contains(wanted), "{wanted} is not in\n{}", demo.greeting);
     }
-    let left = || STORY.saturating_sub(began.elapsed()).max(Duration::from_secs(1));
+    let left = || story().saturating_sub(began.elapsed());
     let router = |name: &str| json(&format!("{}/v1/routers/{name}", demo.url));
     until("six routers that speak", left(), || {
         (json(&format!("{}/v1/fleet", demo.url))["routers"] == 6).then_some(())
     });
+    done("six routers that speak");
+    // When each link last told its signal; null before it did.
+    let readings = || {
+        let list = json(&format!("{}/v1/routers", demo.url));
+        let links =
+            list["routers"].as_array().unwrap().iter().flat_map(|router| router["links"].as_array().unwrap());
+        links.map(|link| link["signal_at"].clone()).collect::<Vec<_>>()
+    };
+    let before = until("signal of most links", left(), || {
+        let told = readings();
+        (told.iter().filter(|at| !at.is_null()).count() >= 9).then_some(told)
+    });
+    done("signal of most links");
     until("option-unsubscribed", left(), || {
         let router = router("branch-0003");
         (failure_of(&router, 1) == Some("option-unsubscribed") && router["state"] == "degraded").then_some(())
     });
+    done("option-unsubscribed");
     until("throttled", left(), || {
         let throttled = |reason: &str| reason.contains("throttled");
         failure_of(&router("branch-0006"), 0).is_some_and(throttled).then_some(())
     });
+    done("throttled");
     until("a pulled SIM", left(), || {
         (failure_of(&router("branch-0002"), 1) == Some("sim-absent")).then_some(())
     });
+    done("a pulled SIM");
     until("a silent death", left(), || told_of_silent_death(&demo, "branch-0004").then_some(()));
+    done("a silent death");
+    // It moves: routers told new signal meanwhile.
+    until("new signal of most links", left(), || {
+        let moved = before.iter().zip(readings()).filter(|(before, after)| **before != *after).count();
+        (moved >= 9).then_some(())
+    });
+    done("new signal of most links");
     let fleet = json(&format!("{}/v1/fleet", demo.url));
     let states = fleet["states"].as_object().unwrap();
     assert!(states.contains_key("both-up") && states.contains_key("degraded"), "{fleet}");
     assert_eq!(fleet["freshness"]["lag_ms"], 0);
 
     let then = Utc::now();
-    // It moves: within a few seconds every router told new signal.
-    let readings = || {
-        let list = json(&format!("{}/v1/routers", demo.url));
-        let links =
-            list["routers"].as_array().unwrap().iter().flat_map(|router| router["links"].as_array().unwrap());
-        links.map(|link| link["signal_at"].to_string()).collect::<Vec<_>>()
-    };
-    let before = readings();
-    until("all links tell new signal", Duration::from_secs(30), || {
-        let after = readings();
-        let moved = before.iter().zip(&after).filter(|(before, after)| before != after).count();
-        (moved >= 9).then_some(())
-    });
-
     // The same by the command line, of central and of the router itself.
     let socket = folder.path().join("branch-0003/agent.sock");
     for asked in
@@ -96,6 +112,8 @@ fn six_routers_tell_the_whole_story_and_leave_nothing_behind() {
         let uplinks = show(&[&["uplinks"], asked].concat());
         assert!(uplinks.contains("carrying: ") && uplinks.contains(" lte-dev-2  wwp0s21u2i8  "), "{uplinks}");
     }
+    done("the same by the command line");
+    assert!(began.elapsed() < story(), "the command line tells it in time, too: {:?}", began.elapsed());
     let both = show(&["device-interface", "--central", &demo.url, "--router", "branch-0001", "--json"]);
     assert_eq!(serde_json::from_str::<Value>(&both).unwrap().as_array().unwrap().len(), 2);
 
