@@ -297,7 +297,7 @@ fn configuration(index: u16, name: &str, folder: &Path, central: SocketAddr) -> 
         "[router]\nname = \"{name}\"\nlabels = {{ site = \"{site}\", region = \"{region}\" }}\n\n\
          [agent]\nsocket = {:?}\nstate-dir = {:?}\nqmi-proxy = false\n\n[spool]\ndir = {:?}\n\n\
          [upload]\nto = \"http://{central}\"\nbatch-interval = \"5s\"\nmonthly-budget = \"100GB\"\n\n\
-         [sample]\nsignal-interval = \"2s\"\ntraffic-interval = \"3s\"\nprobe-interval = \"30s\"\nagent-interval = \"30s\"\n\n\
+         [probe]\nheartbeat = \"3s\"\n\n[sample]\nsignal-interval = \"2s\"\ntraffic-interval = \"3s\"\nprobe-interval = \"30s\"\nagent-interval = \"30s\"\n\n\
          [failover]\npolicy = \"{}\"\n",
         path("agent.sock"),
         path("state"),
