@@ -12,7 +12,7 @@ use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
-use tandem::sim::modem::Settings;
+use tandem::sim::modem::{Registration, Settings};
 use tandem::sim::port::{Publish, SimModem};
 use tandem::sim::scenario::{Fault, ModemSpec, Scenario};
 use tandem::sim::sysfs::{Place, Tree};
@@ -20,6 +20,8 @@ use tandem::sim::sysfs::{Place, Tree};
 const BINARY: &str = env!("CARGO_BIN_EXE_tandem");
 /// Longest wait for anything; a busy machine is slow.
 const PATIENCE: Duration = Duration::from_secs(90);
+/// The way up where nothing is wrong.
+const UP: [&str; 5] = ["opening", "sim", "registering", "connecting", "connected"];
 const UNSUBSCRIBED: Fault = Fault::CallEnd { r#type: 6, code: 33, family: None };
 
 /// A router with two modems; the agent may come and go.
@@ -168,6 +170,12 @@ impl Router {
         events.iter().filter(about).map(|event| event["data"].clone()).collect()
     }
 
+    /// The states that a link (from 1) went through.
+    fn steps(&self, number: usize) -> Vec<String> {
+        let changes = self.told("link.changed", number);
+        changes.iter().map(|data| data["to"].as_str().unwrap().to_owned()).collect()
+    }
+
     fn dials(&self, index: usize) -> u64 {
         self.modems[index].inspect(|modem| modem.attempt_count())
     }
@@ -192,9 +200,7 @@ fn two_links_come_up_and_tell_each_step_in_order() {
     router.start();
     router.until_connected();
     for number in [1, 2] {
-        let steps: Vec<_> =
-            router.told("link.changed", number).iter().map(|data| data["to"].clone()).collect();
-        assert_eq!(steps, ["opening", "sim", "registering", "connecting", "connected"], "link {number}");
+        assert_eq!(router.steps(number), UP, "link {number}");
         let modems = router.told("modem.detected", number);
         assert_eq!(
             (&modems[0]["imei"], modems.last().unwrap()["model"].as_str()),
@@ -236,6 +242,70 @@ fn what_both_families_carry_is_counted() {
         columns.map(|count| count.as_u64().unwrap()).sum::<u64>() > most(router)
     });
     assert_eq!(router.modems[0].inspect(|modem| modem.sessions().len()), 2);
+}
+
+#[test]
+fn exhausted_ids_and_stale_clients_are_freed_without_a_reset() {
+    let mut router = Router::new();
+    router.modems[0].begin(&Fault::LeakClients { service: "nas".into() });
+    router.modems[1].begin(&Fault::PolicyMismatch);
+    let device = |router: &Router, index: usize| router.modems[index].inspect(|modem| modem.device_number());
+    let before = [0, 1].map(|index| device(&router, index));
+    router.start();
+    router.until_connected();
+    assert_eq!(router.steps(1), UP, "the ids were freed before anything failed");
+    assert_eq!(router.told("link.failed", 1), [] as [Value; 0]);
+    let stale: Vec<&str> = [&UP[..4], &["waiting", "connecting"], &UP].concat();
+    assert_eq!(router.steps(2), stale);
+    let failed = router.told("link.failed", 2);
+    assert_eq!(failed.len(), 1, "{failed:?}");
+    assert_eq!(
+        (&failed[0]["reason"], &failed[0]["class"]),
+        (&json!("policy-mismatch"), &json!("stale-state"))
+    );
+    for number in [1, 2] {
+        assert_eq!(router.told("recovery.performed", number), [] as [Value; 0]);
+        assert_eq!(device(&router, number - 1), before[number - 1]);
+    }
+    router.stop();
+    assert!(router.modems.iter().all(|modem| modem.inspect(|modem| modem.clients().len()) <= 1));
+}
+
+#[test]
+fn a_session_that_nobody_owns_is_adopted_and_one_in_the_wrong_framing_is_replaced() {
+    let mut router = Router::new();
+    router.start();
+    router.until_connected();
+    router.stop();
+    // No trace of the run before but in the first modem: its framing. The other one has forgotten that too.
+    for file in ["state", "spool"] {
+        fs::remove_dir_all(router.path(file)).unwrap();
+    }
+    router.modems[0].begin(&Fault::PdnDropped { r#type: 6, code: 36, indication: false });
+    router.modems[1].begin(&Fault::Reset);
+    let end = Instant::now() + PATIENCE;
+    for modem in &router.modems {
+        while modem.inspect(|modem| modem.registration()) != Registration::Registered {
+            assert!(Instant::now() < end, "the modem does not register");
+            std::thread::yield_now();
+        }
+        modem.begin(&Fault::StaleSession);
+    }
+    let dials = [router.dials(0), router.dials(1)];
+    router.start();
+    router.until_connected();
+    for (number, adopted) in [(1, true), (2, false)] {
+        assert_eq!(router.steps(number), UP);
+        assert_eq!(router.told("link.changed", number).last().unwrap()["adopted"], adopted);
+        assert_eq!(router.told("link.failed", number), [] as [Value; 0]);
+        assert_eq!(router.told("recovery.performed", number), [] as [Value; 0]);
+        assert_eq!(router.dials(number - 1), dials[number - 1] + 1);
+        let owned = router.modems[number - 1].inspect(|modem| {
+            modem.sessions().iter().map(|session| session.client.is_some()).collect::<Vec<_>>()
+        });
+        assert_eq!(owned, [!adopted]);
+        assert!(router.modems[number - 1].inspect(|modem| modem.is_raw_ip()));
+    }
 }
 
 #[test]

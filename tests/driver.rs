@@ -232,10 +232,11 @@ async fn client_ids_are_given_back_however_the_driver_ends() {
     assert!(matches!(error, DriverError::WrongModem { .. }), "{error}");
     assert_eq!(error.cause().class(), FailureClass::OperatorMustAct);
     bench.nothing_is_held().await;
-    // The modem has no NAS id left: what was allocated before is given back.
+    // The modem has no NAS id left, and others may hold theirs: what was allocated before is given back.
     bench.sim.begin(&Fault::LeakClients { service: "nas".into() });
     let before = bench.held();
-    let error = bench.open().await.err().unwrap();
+    let port = Port::from_stream(&bench.slot.control, bench.sim.open_control().unwrap(), true);
+    let error = Driver::over(port, &bench.slot, &bench.options).await.err().unwrap();
     assert_eq!(error, DriverError::ClientIdsExhausted { service: "nas".into() });
     assert_eq!(error.cause().class(), FailureClass::ControlChannel);
     tokio::time::sleep(Duration::from_secs(5)).await;
@@ -250,11 +251,32 @@ async fn client_ids_are_given_back_however_the_driver_ends() {
 
 #[tokio::test(start_paused = true)]
 async fn exhausted_ids_are_freed_once_by_the_sole_owner() {
-    let bench = Bench::new(ModemSpec::default());
-    bench.sim.begin(&Fault::LeakClients { service: "dms".into() });
+    for service in ["dms", "nas", "uim", "wda", "wds"] {
+        let bench = Bench::new(ModemSpec::default());
+        bench.sim.begin(&Fault::LeakClients { service: service.into() });
+        let (driver, _notices) = bench.open().await.unwrap();
+        assert_eq!(
+            bench.held(),
+            6,
+            "{service}: nobody else has any, and what was allocated before is not held twice"
+        );
+        driver.close(false).await;
+        assert_eq!(bench.held(), 0, "{service}");
+    }
+}
+
+#[tokio::test]
+async fn ids_are_not_freed_over_a_session_that_lives() {
+    let bench = Bench::new(ModemSpec { register_ms: Some(1), connect_ms: Some(1), ..ModemSpec::default() });
+    killed(&bench).await;
+    bench.sim.begin(&Fault::LeakClients { service: "nas".into() });
     let (driver, _notices) = bench.open().await.unwrap();
-    driver.close(false).await;
-    assert_eq!(bench.held(), 0);
+    assert_eq!(bench.sessions(), 2, "our own id of before was enough");
+    driver.close(true).await;
+    bench.sim.begin(&Fault::LeakClients { service: "nas".into() });
+    let error = bench.open().await.err().unwrap();
+    assert_eq!(error, DriverError::ClientIdsExhausted { service: "nas".into() });
+    assert_eq!(bench.sessions(), 2);
 }
 
 /// Ends the driver the way `kill -9` does: its task just stops, nothing is given back.
@@ -320,8 +342,10 @@ async fn no_effect_adopts_a_session_whose_owner_nobody_knows() {
     let call = Call { family: IpFamily::Ipv4, profile: &profile() };
     let session = driver.connect(call).await.unwrap();
     assert_eq!((session.made, session.handle), (Made::Adopted, 0xFFFF_FFFF));
-    driver.stop_stale_sessions().await.unwrap();
-    assert_eq!(bench.sessions(), 0);
+    driver.clean_up().await.unwrap();
+    driver.close(false).await;
+    assert_eq!((bench.held(), bench.sessions()), (0, 0));
+    let (driver, _notices) = bench.open().await.unwrap();
     assert_eq!(driver.connect(call).await.unwrap().made, Made::New);
 }
 
@@ -346,7 +370,7 @@ async fn stale_clients_are_told_apart_from_other_refusals() {
     bench.sim.begin(&Fault::PolicyMismatch);
     let error = driver.connect(Call { family: IpFamily::Ipv4, profile: &profile() }).await.unwrap_err();
     assert_eq!(error.cause().class(), FailureClass::StaleState);
-    driver.sync().await.unwrap();
+    driver.clean_up().await.unwrap();
     driver.close(false).await;
     let (driver, _notices) = bench.open().await.unwrap();
     driver.connect(Call { family: IpFamily::Ipv4, profile: &profile() }).await.unwrap();

@@ -789,7 +789,7 @@ async fn exchange(driver: &Driver, operation: &Operation, families: &[IpFamily],
             }
             Input::Disconnected(result)
         }
-        Operation::CleanUp => Input::CleanedUp(driver.stop_stale_sessions().await.map_err(cause)),
+        Operation::CleanUp => Input::CleanedUp(driver.clean_up().await.map_err(cause)),
         Operation::ReadSettings => Input::SettingsRead(settings(driver, families).await.map_err(cause)),
         Operation::Recover(_) => Input::Recovered(Err("not by an exchange".into())),
     }

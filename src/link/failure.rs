@@ -188,6 +188,12 @@ impl Cause {
         }
     }
 
+    /// Whether the modem knows our client ids no more: nothing can be asked of it until others are allocated.
+    #[must_use]
+    pub fn voids_clients(&self) -> bool {
+        (self.source, self.code) == (CauseSource::ProtocolError, protocol::INVALID_CLIENT_ID)
+    }
+
     /// Of a family limit: the family that the network permits. `failed` is the family that was refused.
     /// A single-address bearer (52) permits the other one.
     #[must_use]
@@ -210,6 +216,11 @@ mod verbose {
     pub const INTERNAL: u16 = 2;
     pub const CALL_MANAGER: u16 = 3;
     pub const TGPP: u16 = 6;
+}
+
+/// QMI protocol errors.
+mod protocol {
+    pub const INVALID_CLIENT_ID: i32 = 7;
 }
 
 fn class_of_verbose(r#type: u16, code: i32) -> FailureClass {
@@ -260,7 +271,7 @@ fn class_of_protocol(code: i32) -> FailureClass {
     use FailureClass as C;
     match code {
         // invalid client id, invalid handle, out of call, no effect, policy mismatch, device in use
-        7 | 9 | 15 | 23 | 26 | 79 => C::StaleState,
+        protocol::INVALID_CLIENT_ID | 9 | 15 | 23 | 26 | 79 => C::StaleState,
         10 | 19 | 28..=30 | 34 | 49 | 64 | 81 => C::Subscription,
         12 | 35 | 36 | 95 | 102 | 104 | 106 => C::OperatorMustAct,
         // call failed without a reason, no network, not provisioned, SIM or device or network not ready yet

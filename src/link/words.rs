@@ -241,7 +241,8 @@ pub enum Operation {
     },
     /// Stop our sessions.
     Disconnect,
-    /// Clear what an earlier life left: sync clients, stop foreign sessions, autoconnect off.
+    /// Clear what an earlier life left: stop foreign sessions, autoconnect off, free all client ids where no other program
+    /// uses the modem. The control port is opened anew afterwards.
     CleanUp,
     /// Read the settings of every session that is up.
     ReadSettings,

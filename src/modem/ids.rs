@@ -65,6 +65,12 @@ impl Ids {
         }
     }
 
+    /// Strikes every client id and session.
+    pub fn let_all_go(&mut self) {
+        self.clients.clear();
+        self.sessions.clear();
+    }
+
     /// True for an id that owns a session.
     #[must_use]
     pub fn owns_session(&self, service: Service, cid: u8) -> bool {

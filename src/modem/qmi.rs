@@ -17,7 +17,7 @@ use super::ids::{Ids, Ledger, StoredSession};
 use super::port::{Port, PortError};
 use crate::event::IpFamily;
 use crate::qmi::client::{Client, Event, Key, TooManyInFlight};
-use crate::qmi::ctl::{AllocateCid, ClientId, ReleaseCid};
+use crate::qmi::ctl::{AllocateCid, ClientId, ReleaseCid, Sync};
 use crate::qmi::{Frame, ProtocolError, Refusal, Request, Service};
 
 /// Commands waiting for the task. When it is full the callers wait; their deadlines run on.
@@ -367,6 +367,8 @@ impl Task {
                 Ok(answer) => self.ids.let_go(answer.release_info.service, answer.release_info.cid),
                 Err(_) => return,
             }
+        } else if frame.message == Sync::ID && frame.read_answer::<Sync>().is_ok() {
+            self.ids.let_all_go();
         } else {
             return;
         }

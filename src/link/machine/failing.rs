@@ -58,7 +58,7 @@ impl Machine {
         self.attempt = self.attempt.saturating_add(1);
         let wait = waits[&class];
         self.pending_rung = self.ladder.strike(cause, class);
-        self.let_go(class);
+        self.let_go(class, cause.voids_clients());
         self.hold_carrier(cause, class, wait, now);
         let stopped_by_sim = cause.source == crate::event::CauseSource::Sim;
         let reason = cause.reason.clone();
@@ -82,7 +82,7 @@ impl Machine {
     }
 
     /// What is known to be gone with this class of failure.
-    fn let_go(&mut self, class: FailureClass) {
+    fn let_go(&mut self, class: FailureClass, voids_clients: bool) {
         if self.session.is_some() {
             self.tidy = self.tidy.max(Some(Tidy::HangUp));
         }
@@ -96,6 +96,9 @@ impl Machine {
             FailureClass::StaleState => {
                 self.tidy = Some(Tidy::CleanUp);
                 self.withdraw();
+                if voids_clients {
+                    self.close();
+                }
             }
             FailureClass::Passing
             | FailureClass::NetworkBusy

@@ -447,6 +447,19 @@ impl Machine {
         }
     }
 
+    /// Client ids may be void now, or were the trouble: the port is opened anew, with others.
+    pub(super) fn cleaned_up(&mut self, result: Result<(), Cause>, now: Instant) {
+        self.landed();
+        match result {
+            Err(cause) if cause.class() == FailureClass::ControlChannel => self.fail(cause, now),
+            Ok(()) | Err(_) => {
+                self.tidy = None;
+                self.close();
+                self.open("left-overs cleared", now);
+            }
+        }
+    }
+
     /// The control port failed while nothing was asked of it.
     pub(super) fn channel_lost_at_rest(&mut self, cause: Cause, now: Instant) {
         if self.recovering() {

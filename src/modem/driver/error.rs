@@ -108,9 +108,6 @@ pub enum DriverError {
     /// The firmware image asked for cannot be had.
     #[error("{0}")]
     Image(String),
-    /// The command was not carried out, because the modem is shared with other programs.
-    #[error("{0} would harm the other programs that use this modem")]
-    Shared(&'static str),
 }
 
 impl DriverError {
@@ -187,7 +184,6 @@ impl DriverError {
             }
             Self::Serial(_) => Cause::new(CauseSource::AtCommand, 0, 0, "at-failed").with_detail(text),
             Self::Image(_) => Cause::new(CauseSource::Unknown, 0, 0, "image-unavailable").with_detail(text),
-            Self::Shared(_) => Cause::new(CauseSource::Unknown, 0, 0, "modem-shared").with_detail(text),
         }
     }
 }

@@ -32,16 +32,22 @@ impl Driver {
         {
             return Ok(());
         }
-        let agreed = self
-            .wda(cid, |endpoint_info| wda::SetDataFormat {
-                qos_format: Some(false),
-                link_layer_protocol: Some(wda::LinkLayerProtocol::RawIp),
-                uplink_data_aggregation_protocol: Some(wda::DataAggregationProtocol::Disabled),
-                downlink_data_aggregation_protocol: Some(wda::DataAggregationProtocol::Disabled),
-                endpoint_info,
-                ..wda::SetDataFormat::default()
-            })
-            .await?;
+        let raw_ip = |endpoint_info| wda::SetDataFormat {
+            qos_format: Some(false),
+            link_layer_protocol: Some(wda::LinkLayerProtocol::RawIp),
+            uplink_data_aggregation_protocol: Some(wda::DataAggregationProtocol::Disabled),
+            downlink_data_aggregation_protocol: Some(wda::DataAggregationProtocol::Disabled),
+            endpoint_info,
+            ..wda::SetDataFormat::default()
+        };
+        let agreed = match self.wda(cid, raw_ip).await {
+            // A call in the other framing, which is of no use to us.
+            Err(error) if error.protocol() == Some(ProtocolError::IncompatibleState) => {
+                self.stop_stale_sessions().await?;
+                self.wda(cid, raw_ip).await?
+            }
+            result => result?,
+        };
         match agreed.link_layer_protocol {
             Some(wda::LinkLayerProtocol::RawIp) => Ok(()),
             other => Err(framing(format!(

@@ -281,13 +281,15 @@ impl Driver {
         self.qmi.closed().await;
     }
 
-    /// Frees every client id of every program and drops the calls they own (CTL Sync): the cure for leaked ids.
+    /// Clears what an earlier life left in the modem: calls of anyone, the modem's own dialling and, where no other program may
+    /// use it, every client id. Afterwards the driver must be opened anew.
     ///
     /// # Errors
-    /// [`DriverError::Shared`] when other programs may use the modem; afterwards the driver must be opened anew.
-    pub async fn sync(&self) -> Result<(), DriverError> {
+    /// [`DriverError`] when the modem does not answer, or refuses and there is no stronger way.
+    pub async fn clean_up(&self) -> Result<(), DriverError> {
+        let stopped = self.stop_stale_sessions().await;
         if self.is_shared {
-            return Err(DriverError::Shared("freeing all client ids"));
+            return stopped;
         }
         exchange(&self.qmi, 0, ctl::Sync {}, self.deadlines.slow).await.map(|_| ())
     }
@@ -388,13 +390,13 @@ impl Opening<'_> {
         }
     }
 
-    /// Allocates our ids; ids of sessions that are still up are used on.
+    /// Allocates our ids; ids of sessions that are still up are used on. When a service has none left, all are freed once: not
+    /// beside other programs, and not while a session of ours lives, for both would lose theirs.
     async fn clients(
         &self,
         services: &[Service],
         earlier: &Ids,
     ) -> Result<(Clients, Vec<StoredSession>), DriverError> {
-        let has = |service| services.is_empty() || services.contains(&service);
         let mut sessions = Vec::new();
         for session in &earlier.sessions {
             match self.is_up(session).await {
@@ -402,9 +404,29 @@ impl Opening<'_> {
                 _ => self.drop_stale(session).await,
             }
         }
-        let may_sync = !self.is_shared && sessions.is_empty();
-        let mut clients = Clients { dms: self.first(may_sync).await?, ..Clients::default() };
-        clients.nas = self.allocate(Service::Nas).await?;
+        let clients = match self.allocate_all(services, &sessions).await {
+            Err(error @ DriverError::ClientIdsExhausted { .. }) if !self.is_shared && sessions.is_empty() => {
+                tracing::warn!(%error, "all client ids are freed");
+                exchange(self.qmi, 0, ctl::Sync {}, self.options.deadlines.slow).await?;
+                self.probe().await?;
+                self.allocate_all(services, &sessions).await?
+            }
+            result => result?,
+        };
+        Ok((clients, sessions))
+    }
+
+    async fn allocate_all(
+        &self,
+        services: &[Service],
+        sessions: &[StoredSession],
+    ) -> Result<Clients, DriverError> {
+        let has = |service| services.is_empty() || services.contains(&service);
+        let mut clients = Clients {
+            dms: self.allocate(Service::Dms).await?,
+            nas: self.allocate(Service::Nas).await?,
+            ..Clients::default()
+        };
         if has(Service::Uim) {
             clients.uim = said(self.allocate(Service::Uim).await)?;
         }
@@ -423,20 +445,7 @@ impl Opening<'_> {
             };
             clients.wds.push((*family, cid));
         }
-        Ok((clients, sessions))
-    }
-
-    /// The first id. When there is none left and nobody else uses the modem, all are freed once.
-    async fn first(&self, may_sync: bool) -> Result<u8, DriverError> {
-        match self.allocate(Service::Dms).await {
-            Err(DriverError::ClientIdsExhausted { .. }) if may_sync => {
-                tracing::warn!("the modem has no client ids left, all are freed");
-                exchange(self.qmi, 0, ctl::Sync {}, self.options.deadlines.slow).await?;
-                self.probe().await?;
-                self.allocate(Service::Dms).await
-            }
-            result => result,
-        }
+        Ok(clients)
     }
 
     async fn wds_client(&self, family: IpFamily) -> Result<u8, DriverError> {

@@ -61,6 +61,22 @@ fn a_stale_session_is_cleaned_up_and_dialled_at_once() {
     let begin = bench.now;
     bench.give(refused(&[(V4, Cause::protocol(79, "PolicyMismatch"))])).wait_for_operation();
     assert_eq!((bench.flight.clone(), bench.now), (Some(Operation::CleanUp), begin));
+    // What was cleared may be our own client ids: the port is opened anew, and that is all it takes.
+    bench.give(Input::CleanedUp(Ok(())));
+    assert_eq!((bench.state(), bench.flight.clone()), (LinkState::Opening, Some(Operation::Open)));
+    assert!(bench.out.contains(&Output::Close));
+    bench.reach_connected();
+    assert_eq!((bench.state(), bench.now), (LinkState::Connected, begin));
+}
+
+#[test]
+fn a_client_id_that_the_modem_does_not_know_is_replaced_wherever_that_shows() {
+    let unknown = || Cause::protocol(7, "InvalidClientId");
+    let mut bench = Bench::started(config(&[V4]), None);
+    bench.give(Input::Opened(Ok(Identity::default()))).give(Input::SimRead(Err(unknown())));
+    assert!(bench.out.contains(&Output::Close));
+    bench.wait_for_operation();
+    assert_eq!(bench.flight, Some(Operation::Open));
 }
 
 #[test]
