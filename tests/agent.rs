@@ -309,6 +309,45 @@ fn a_session_that_nobody_owns_is_adopted_and_one_in_the_wrong_framing_is_replace
 }
 
 #[test]
+fn a_refusal_without_a_reason_is_asked_for_over_at() {
+    let mut router = Router::new();
+    for modem in &router.modems {
+        modem.begin(&Fault::NoReason);
+    }
+    router.modems[0].begin(&UNSUBSCRIBED);
+    // No words of the standard, but words.
+    router.modems[1].begin(&Fault::CallEnd { r#type: 3, code: 2002, family: None });
+    router.start();
+    router.until("an answer", |router| router.link(1).is_some());
+    router.until("a refusal of each", |router| {
+        [1, 2].iter().all(|number| !router.told("link.failed", *number).is_empty())
+    });
+    let failed = [1, 2].map(|number| router.told("link.failed", number)[0].clone());
+    let shown = |failed: &Value| {
+        ["source", "type", "code", "reason", "class", "detail"].map(|name| failed[name].clone())
+    };
+    assert_eq!(
+        Value::from(shown(&failed[0]).to_vec()),
+        json!([
+            "at-command",
+            6,
+            33,
+            "option-unsubscribed",
+            "subscription",
+            "requested service option not subscribed"
+        ])
+    );
+    assert_eq!(
+        Value::from(shown(&failed[1]).to_vec()),
+        json!(["at-command", 0, 0, "call-failed", "passing", "fade"])
+    );
+    router.modems[0].end(&Fault::NoReason);
+    assert!(router.tandem(&["retry", "lte-dev-1"]).status.success());
+    router.until("another refusal", |router| router.told("link.failed", 1).len() > 1);
+    assert_eq!(router.told("link.failed", 1).last().unwrap()["source"], "verbose-call-end-reason");
+}
+
+#[test]
 fn a_technician_asks_and_orders_through_the_agent() {
     let mut router = Router::new();
     router.start();

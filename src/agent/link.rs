@@ -48,6 +48,8 @@ pub const ORDERS_MAX: usize = 8;
 const GONE: &str = "device removed";
 /// How long giving client ids back may take at stop.
 const CLOSE_DEADLINE: Duration = Duration::from_secs(5);
+/// How long the modem may take to say over AT why a call was refused.
+const EXTENDED_ERROR_DEADLINE: Duration = Duration::from_secs(8);
 /// How long one reading of signal, counters, card and registration may take.
 const READING_DEADLINE: Duration = Duration::from_secs(20);
 
@@ -780,6 +782,7 @@ async fn exchange(driver: &Driver, operation: &Operation, families: &[IpFamily],
                 let result = driver.connect(call).await.map(|session| session.made).map_err(cause);
                 results.push(Dialled { family: *family, result });
             }
+            say_why(driver, &mut results).await;
             Input::Connected(results)
         }
         Operation::Disconnect => {
@@ -792,6 +795,21 @@ async fn exchange(driver: &Driver, operation: &Operation, families: &[IpFamily],
         Operation::CleanUp => Input::CleanedUp(driver.clean_up().await.map_err(cause)),
         Operation::ReadSettings => Input::SettingsRead(settings(driver, families).await.map_err(cause)),
         Operation::Recover(_) => Input::Recovered(Err("not by an exchange".into())),
+    }
+}
+
+/// Where QMI names no reason for a refused call, asks over AT: once, for the modem tells of its last call alone.
+async fn say_why(driver: &Driver, results: &mut [Dialled]) {
+    let is_vague = |dialled: &&mut Dialled| dialled.result.as_ref().is_err_and(Cause::is_vague);
+    let mut vague = results.iter_mut().filter(is_vague).peekable();
+    if vague.peek().is_none() {
+        return;
+    }
+    match timeout(EXTENDED_ERROR_DEADLINE, driver.extended_error()).await {
+        Ok(Ok(Some(told))) => vague.for_each(|dialled| dialled.result = Err(told.clone())),
+        Ok(Ok(None)) => {}
+        Ok(Err(error)) => tracing::debug!(%error, "no reason of a refused call over AT"),
+        Err(_) => tracing::debug!("no reason of a refused call over AT in time"),
     }
 }
 

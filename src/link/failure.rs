@@ -143,6 +143,37 @@ impl Cause {
         Some(Self::sim(fault))
     }
 
+    /// What the modem says of the last call over AT, and the number of the session management cause (3GPP TS 24.301, 9.9.4.4)
+    /// that it names, with the name.
+    #[must_use]
+    pub fn told_over_at(cause: Option<(i16, String)>, words: impl Into<String>) -> Self {
+        let (r#type, code, reason) = match cause {
+            Some((code, reason)) => (verbose::TGPP, code, reason),
+            None => (0, 0, "call-failed".to_owned()),
+        };
+        Self::new(CauseSource::AtCommand, r#type, code.into(), reason).with_detail(words)
+    }
+
+    /// Whether this says no more than that a call failed: others may know why.
+    #[must_use]
+    pub fn is_vague(&self) -> bool {
+        match self.source {
+            CauseSource::ProtocolError => self.code == protocol::CALL_FAILED,
+            CauseSource::CallEndReason => self.code == LEGACY_UNSPECIFIED,
+            // A number without a name.
+            CauseSource::VerboseCallEndReason => self.reason == self.code.to_string(),
+            CauseSource::NetworkReject
+            | CauseSource::SystemInfo
+            | CauseSource::ServingSystem
+            | CauseSource::Sim
+            | CauseSource::AtCommand
+            | CauseSource::Port
+            | CauseSource::Probe
+            | CauseSource::Kernel
+            | CauseSource::Unknown => false,
+        }
+    }
+
     /// Not registered, and no message says why.
     #[must_use]
     pub fn no_service() -> Self {
@@ -158,7 +189,7 @@ impl Cause {
     /// The session ended, and no message says why.
     #[must_use]
     pub fn session_ended() -> Self {
-        Self::legacy(1, "generic-unspecified")
+        Self::legacy(LEGACY_UNSPECIFIED as u16, "generic-unspecified")
     }
 
     /// The same cause with further words.
@@ -173,7 +204,9 @@ impl Cause {
     #[must_use]
     pub fn class(&self) -> FailureClass {
         match self.source {
-            CauseSource::VerboseCallEndReason => class_of_verbose(self.r#type, self.code),
+            CauseSource::VerboseCallEndReason | CauseSource::AtCommand => {
+                class_of_verbose(self.r#type, self.code)
+            }
             CauseSource::CallEndReason => class_of_legacy(self.code),
             CauseSource::NetworkReject | CauseSource::SystemInfo | CauseSource::ServingSystem => {
                 class_of_reject(self.code)
@@ -182,9 +215,7 @@ impl Cause {
             CauseSource::Sim => class_of_sim(self.code),
             CauseSource::Port if self.code == PortFault::WrongImei as i32 => FailureClass::OperatorMustAct,
             CauseSource::Port => FailureClass::ControlChannel,
-            CauseSource::AtCommand | CauseSource::Probe | CauseSource::Kernel | CauseSource::Unknown => {
-                FailureClass::Passing
-            }
+            CauseSource::Probe | CauseSource::Kernel | CauseSource::Unknown => FailureClass::Passing,
         }
     }
 
@@ -198,7 +229,7 @@ impl Cause {
     /// A single-address bearer (52) permits the other one.
     #[must_use]
     pub fn permitted_family(&self, failed: Option<IpFamily>) -> Option<IpFamily> {
-        if self.source != CauseSource::VerboseCallEndReason {
+        if !matches!(self.source, CauseSource::VerboseCallEndReason | CauseSource::AtCommand) {
             return None;
         }
         match (self.r#type, self.code) {
@@ -218,9 +249,13 @@ mod verbose {
     pub const TGPP: u16 = 6;
 }
 
+/// The legacy call end reason that says nothing.
+const LEGACY_UNSPECIFIED: i32 = 1;
+
 /// QMI protocol errors.
 mod protocol {
     pub const INVALID_CLIENT_ID: i32 = 7;
+    pub const CALL_FAILED: i32 = 14;
 }
 
 fn class_of_verbose(r#type: u16, code: i32) -> FailureClass {
@@ -275,7 +310,7 @@ fn class_of_protocol(code: i32) -> FailureClass {
         10 | 19 | 28..=30 | 34 | 49 | 64 | 81 => C::Subscription,
         12 | 35 | 36 | 95 | 102 | 104 | 106 => C::OperatorMustAct,
         // call failed without a reason, no network, not provisioned, SIM or device or network not ready yet
-        13 | 14 | 16 | 37 | 52 | 53 | 74 | 90 | 93 | 97 | 118 => C::Passing,
+        13 | protocol::CALL_FAILED | 16 | 37 | 52 | 53 | 74 | 90 | 93 | 97 | 118 => C::Passing,
         68 | 116 => C::NetworkBusy,
         _ => C::ControlChannel,
     }
@@ -342,6 +377,28 @@ mod tests {
         for (cause, class) in cases {
             assert_eq!(cause.class(), class, "{cause:?}");
         }
+    }
+
+    #[test]
+    fn only_what_names_no_reason_is_vague_and_at_names_one() {
+        for cause in [
+            Cause::protocol(14, "call-failed"),
+            Cause::legacy(1, "generic-unspecified"),
+            Cause::verbose(6, 4711, "4711"),
+        ] {
+            assert!(cause.is_vague(), "{cause:?}");
+        }
+        let told = Cause::told_over_at(Some((33, "option-unsubscribed".into())), "words");
+        for cause in [
+            Cause::verbose(6, 33, "option-unsubscribed"),
+            Cause::legacy(1018, "option-unsubscribed"),
+            Cause::port(PortFault::Timeout, ""),
+            told.clone(),
+        ] {
+            assert!(!cause.is_vague(), "{cause:?}");
+        }
+        assert_eq!(told.class(), C::Subscription);
+        assert_eq!(Cause::told_over_at(None, "words").class(), C::Passing);
     }
 
     #[test]

@@ -45,6 +45,8 @@ pub enum Fault {
         #[serde(default)]
         family: Option<Family>,
     },
+    /// QMI names no reason of a refused session; `AT+CEER` still does.
+    NoReason,
     /// The modem itself refuses sessions: (2, 209) for IPv4, (2, 211) for IPv6.
     Throttled,
     /// The card asks for its PIN (again).
@@ -132,6 +134,7 @@ impl Fault {
             Self::NoService
             | Self::RegistrationReject { .. }
             | Self::CallEnd { .. }
+            | Self::NoReason
             | Self::Throttled
             | Self::SimAbsent
             | Self::SlowSim

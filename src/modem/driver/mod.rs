@@ -33,11 +33,15 @@ use super::proxy::Proxy;
 use super::qmi::Qmi;
 use super::serial;
 use super::sysfs::Slot;
-use crate::at::{Command, Reply};
+use crate::at::{CallEnd, Command, Reply};
 use crate::config::Serial;
 use crate::event::{IpFamily, Reject};
+use crate::link::failure::Cause;
 use crate::link::words::Identity;
-use crate::qmi::{ProtocolError, Refusal, Request, Service, ctl, dms, wds};
+use crate::qmi::{ProtocolError, Refusal, Request, Service, VerboseCallEndReason, ctl, dms, wds};
+
+/// Type of the verbose call end reasons that are session management causes of 3GPP.
+const THREE_GPP: u16 = 6;
 
 /// Deadlines of the exchanges.
 #[derive(Clone, Copy, Debug)]
@@ -259,15 +263,18 @@ impl Driver {
         Ok(reply)
     }
 
-    /// What the modem says over AT about the last failure (3GPP TS 27.007, 6.10), for when QMI names none. Words of the maker.
+    /// Why the last call failed, as the modem tells over AT, for when QMI names no reason. `None` when it does not know either.
     ///
     /// # Errors
     /// [`DriverError::Serial`] when no port answers.
-    pub async fn extended_error(&self) -> Result<Option<String>, DriverError> {
+    pub async fn extended_error(&self) -> Result<Option<Cause>, DriverError> {
         let command = Command::new("AT+CEER").expect("a fixed text that begins with AT");
         let reply = self.at(&command).await?;
-        let words = reply.information.iter().find_map(|line| line.strip_prefix("+CEER:"));
-        Ok(words.map(|words| words.trim().to_owned()).filter(|words| !words.is_empty()))
+        Ok(CallEnd::read(&reply.information).map(|told| {
+            let named = |reason| VerboseCallEndReason { reason_type: THREE_GPP, reason }.name();
+            let cause = told.cause.and_then(|code| Some((code, named(code)?.to_owned())));
+            Cause::told_over_at(cause, told.words)
+        }))
     }
 
     /// Gives the client ids back and closes the port. With `keep_sessions` those that own a live session stay, and traffic

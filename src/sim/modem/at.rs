@@ -2,6 +2,7 @@
 
 use super::identity::{MANUFACTURER, MODEL, REVISION};
 use super::{CardCondition, Modem, Output, Registration};
+use crate::at::name_of_cause;
 use crate::qmi::VerboseCallEndReason;
 use crate::qmi::dms::OperatingMode;
 use crate::sim::radio::Technology;
@@ -278,8 +279,8 @@ impl Modem {
     fn at_call_end(&self) -> String {
         match self.at.last_call_end {
             Some(reason) => {
-                let name = reason.name().unwrap_or("unknown");
-                format!("{name} ({},{})", reason.reason_type, reason.reason)
+                let standard = name_of_cause(reason.reason).filter(|_| reason.reason_type == 6);
+                standard.or(reason.name()).unwrap_or("unknown").to_owned()
             }
             None => "No cause information available".to_owned(),
         }

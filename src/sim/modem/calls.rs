@@ -344,9 +344,12 @@ impl Modem {
         self.calls.conclude(pending.attempt, Outcome::Failed(reason));
         self.at.last_call_end = Some(reason);
         if let Some(frame) = &pending.frame {
-            let details = wds::CallFailure {
-                call_end_reason: Some(legacy(reason)),
-                verbose_call_end_reason: Some(reason),
+            let details = match self.conditions.no_reason {
+                true => wds::CallFailure::default(),
+                false => wds::CallFailure {
+                    call_end_reason: Some(legacy(reason)),
+                    verbose_call_end_reason: Some(reason),
+                },
             };
             self.put_frame(&frame.refusal(ProtocolError::CallFailed, &details));
         }

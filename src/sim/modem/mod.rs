@@ -91,6 +91,7 @@ struct Conditions {
     no_service: bool,
     reject: Option<u8>,
     call_end: Vec<(VerboseCallEndReason, Option<Family>)>,
+    no_reason: bool,
     throttled: bool,
     silent: bool,
     hang_once: bool,
@@ -381,6 +382,7 @@ impl Modem {
                     self.conditions.call_end.push(item);
                 }
             }
+            Fault::NoReason => self.conditions.no_reason = begins,
             Fault::Throttled => self.conditions.throttled = begins,
             Fault::SimAbsent => {
                 self.card.pulled = begins;
