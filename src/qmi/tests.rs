@@ -196,6 +196,18 @@ fn data_session_answers_say_what_qmicli_reads() {
 }
 
 #[test]
+fn client_ids_come_and_go_and_services_have_versions() {
+    let id = ctl::ClientId { service: Service::Dms, cid: 1 };
+    let allocated = check("ctl allocate cid", 0, 1, &ctl::AllocateCid { service: Service::Dms });
+    assert_eq!(allocated.allocation_info, id);
+    let released = check("ctl release cid", 0, 2, &ctl::ReleaseCid { release_info: id.clone() });
+    assert_eq!(released.release_info, id);
+    let versions = check("ctl get version info", 0, 1, &ctl::GetVersionInfo {}).service_list;
+    let dms = ctl::ServiceVersion { service: Service::Dms, major_version: 1, minor_version: 14 };
+    assert_eq!(versions, [dms]);
+}
+
+#[test]
 fn card_answers_say_what_qmicli_reads() {
     let cards = check("--uim-get-card-status", 1, 1, &uim::GetCardStatus {}).card_status.unwrap();
     let application = &cards.cards[0].applications[0];
@@ -214,6 +226,8 @@ fn card_answers_say_what_qmicli_reads() {
     };
     let read = check("--uim-read-transparent=0x3F00,0x2FE2", 3, 1, &iccid).read_result.unwrap();
     assert_eq!(layout::swapped_digits(&read), "89440000000000000012");
+    let session = uim::Session { session_type: uim::SessionType::CardSlot1, ..Default::default() };
+    check("--uim-monitor-refresh-all", 1, 1, &uim::RefreshRegisterAll { session, register: true });
 }
 
 #[test]

@@ -1,10 +1,10 @@
 //! Structs inside TLVs.
 
-use super::super::layout::{As, Bool, Bytes8, Bytes16, Iccid8, List8, Text8, layout};
+use super::super::layout::{As, Bool, Bytes8, Bytes16, Iccid8, List8, List16, Text8, layout};
 use super::values::{
     CardApplicationPersonalizationFeatureStatus, CardApplicationPersonalizationState, CardApplicationState,
     CardApplicationType, CardError, CardProtocol, CardState, FileType, PhysicalCardState, PinId, PinState,
-    SessionType, SlotState,
+    RefreshMode, RefreshStage, SessionType, SlotState,
 };
 
 layout! {
@@ -102,6 +102,14 @@ layout! {
     File {
         file_id: u16,
         file_path: Bytes8,
+    }
+    /// How far a refresh is, of what kind, of whose files.
+    RefreshEvent {
+        stage: As<u8, RefreshStage>,
+        mode: As<u8, RefreshMode>,
+        session_type: As<u8, SessionType>,
+        application_identifier: Bytes8,
+        files: List16<File>,
     }
     /// From where, how much; 0 is all.
     ReadInformation {

@@ -4,8 +4,8 @@ use super::super::layout::{As, Bool, Bytes16, List8};
 use super::super::message::{May, Must, body};
 use super::layouts::{
     ApplicationInformation, CardResult, Cards, Eid, File, FileAttributes, PhysicalSlotInformation,
-    PhysicalSlotStatus, PinChange, PinInfo, PinProtection, PinUnblock, ReadInformation, Retries, Session,
-    SessionChange,
+    PhysicalSlotStatus, PinChange, PinInfo, PinProtection, PinUnblock, ReadInformation, RefreshEvent,
+    Retries, Session, SessionChange,
 };
 use super::values::EventRegistrationFlag;
 
@@ -122,6 +122,20 @@ body! {
     /// Power On SIM.
     PowerOnSim {
         0x01 "Slot" slot: Must<u8>,
+    }
+    /// Asks to be told of every refresh of the card by its provider.
+    RefreshRegisterAll {
+        0x01 "Session" session: Must<Session>,
+        0x02 "Info" register: Must<Bool>,
+    }
+    /// Says that we have done what a refresh takes; the modem waits for that, but for those that restart the card.
+    RefreshComplete {
+        0x01 "Session" session: Must<Session>,
+        0x02 "Info" success: Must<Bool>,
+    }
+    /// The provider refreshes the card (3GPP TS 31.111, 6.4.7).
+    Refresh {
+        0x10 "Event" event: May<RefreshEvent>,
     }
     /// Change Provisioning Session.
     ChangeProvisioningSession {

@@ -24,11 +24,14 @@ service! {
         0x0020 "Read Transparent" ReadTransparent => ReadTransparentResponse;
         0x0030 "Power Off SIM" PowerOffSim => Done;
         0x0031 "Power On SIM" PowerOnSim => Done;
+        0x0044 "Refresh Register All" RefreshRegisterAll => Done;
+        0x002C "Refresh Complete" RefreshComplete => Done;
         0x0038 "Change Provisioning Session" ChangeProvisioningSession => Done;
         0x0024 "Get File Attributes" GetFileAttributes => GetFileAttributesResponse;
     }
     indications {
         0x0032 "Card Status" CardStatus;
+        0x0033 "Refresh" Refresh;
         0x0048 "Slot Status" SlotStatus;
     }
 }

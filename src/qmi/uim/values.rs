@@ -107,6 +107,23 @@ open_enum! {
         4 Blocked "blocked",
         5 PermanentlyBlocked "permanently-blocked",
     }
+    /// What of the card is refreshed.
+    RefreshMode {
+        0 Reset "reset",
+        1 Init "init",
+        2 InitFcn "init-fcn",
+        3 Fcn "fcn",
+        4 InitFullFcn "init-full-fcn",
+        5 AppReset "app-reset",
+        6 ThreeGReset "3g-reset",
+    }
+    /// How far a refresh is.
+    RefreshStage {
+        0 WaitForOk "wait-for-ok",
+        1 Start "start",
+        2 EndWithSuccess "end-with-success",
+        3 EndWithFailure "end-with-failure",
+    }
     /// Session type.
     SessionType {
         0 PrimaryGwProvisioning "primary-gw-provisioning",
