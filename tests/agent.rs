@@ -716,6 +716,60 @@ fn a_pulled_card_stops_its_link_and_its_return_brings_it_back() {
 }
 
 #[test]
+fn an_illegal_card_is_power_cycled_once_and_stops_its_link_only_if_that_does_not_help() {
+    let mut router = Router::new();
+    router.modems[0].begin(&Fault::SimStuck);
+    router.modems[1].begin(&Fault::SimIllegal);
+    router.start();
+    router.until("the end of both", |router| router.is(1, "connected") && router.is(2, "stopped"));
+    let cycles = |router: &Router| {
+        [0, 1].map(|index| router.modems[index].inspect(|modem| modem.card().power_cycles()))
+    };
+    assert_eq!(cycles(&router), [1, 1]);
+    let cycled: Vec<&str> = [&UP[..2], &UP[1..]].concat();
+    assert_eq!(router.steps(1), cycled);
+    assert_eq!(router.told("link.failed", 1), [] as [Value; 0]);
+    assert_eq!(router.steps(2), ["opening", "sim", "sim", "stopped"]);
+    let failed = router.told("link.failed", 2);
+    assert_eq!(
+        (&failed[0]["reason"], &failed[0]["class"]),
+        (&json!("sim-illegal"), &json!("operator-must-act"))
+    );
+    router.modems[1].end(&Fault::SimIllegal);
+    router.until_connected();
+    assert_eq!((cycles(&router), failed.len()), ([1, 1], 1));
+}
+
+#[test]
+fn a_slow_card_is_waited_for() {
+    let mut router = Router::new();
+    router.modems[0].begin(&Fault::SlowSim);
+    router.start();
+    let card =
+        |router: &Router| Some(router.told("sim.changed", 1).last()?["card"].as_str().unwrap().to_owned());
+    router.until("the other link", |router| router.is(2, "connected"));
+    router.until("a card that is not ready", |router| card(router).as_deref() == Some("present"));
+    assert!(router.is(1, "sim"));
+    router.modems[0].end(&Fault::SlowSim);
+    router.until_connected();
+    assert_eq!((router.steps(1), card(&router).as_deref()), (UP.map(str::to_owned).to_vec(), Some("ready")));
+    assert_eq!(router.told("link.failed", 1), [] as [Value; 0]);
+}
+
+#[test]
+fn a_card_that_its_provider_refreshes_is_let_go_on_and_read_again() {
+    let mut router = Router::new();
+    router.start();
+    router.until_connected();
+    let imsi = |router: &Router| router.told("sim.changed", 1).last().unwrap()["imsi"].clone();
+    let new = "310410123456789";
+    assert_ne!(imsi(&router), new);
+    router.modems[0].begin(&Fault::SimRefresh { imsi: new.into() });
+    router.until("the card as it is now", |router| imsi(router) == new);
+    assert!(router.is(1, "connected") && router.dials(0) == 1, "a refresh is no loss");
+}
+
+#[test]
 fn a_modem_pulled_out_is_told_and_taken_again_under_its_new_numbers() {
     let mut router = Router::new();
     router.start();

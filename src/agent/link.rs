@@ -40,6 +40,7 @@ use crate::link::words::{Dialled, Identity, Input, LinkConfig, Operation, Output
 use crate::modem::driver::{Call, Driver, DriverError, Notice, Notices, OpenOptions, Reading, Statistics};
 use crate::modem::image_change;
 use crate::modem::sysfs::Slot;
+use crate::qmi::uim::SessionType;
 use crate::qmi::wds::ConnectionStatus;
 
 /// Orders that wait for a link. When it is full the sender waits.
@@ -227,6 +228,8 @@ struct Looked {
 struct Due {
     registration: bool,
     sim: bool,
+    /// A refresh of the card waits for our word.
+    refresh: Option<SessionType>,
     signal: bool,
     /// The signal is to be recorded; otherwise only where the cell is another one.
     sample: bool,
@@ -571,6 +574,9 @@ impl Link {
             }
             Notice::PacketStatus { .. } => {}
             Notice::CardStatus => self.due.sim = true,
+            Notice::CardRefresh { waits_for } => {
+                (self.due.sim, self.due.refresh) = (true, waits_for.or(self.due.refresh));
+            }
             Notice::Missed => self.due = Due { registration: true, sim: true, ..self.due },
             Notice::ModemReset => {
                 self.feed(Input::ChannelFault(DriverError::Gone("the modem has restarted".into()).cause()));
@@ -708,6 +714,16 @@ impl Link {
                 Done { input: Input::Recovered(climber.climb(rung).await), opened: None }
             });
         }
+        if operation == Operation::PowerCycleSim
+            && let Some(driver) = driver
+        {
+            // On its own, for a card whose cycle is given up half way stays off.
+            let cycle = tokio::spawn(async move { driver.power_cycle_sim().await });
+            return Box::pin(async move {
+                let result = cycle.await.unwrap_or_else(|error| Err(DriverError::Gone(error.to_string())));
+                Done { input: Input::SimCycled(result.map_err(|error| error.cause())), opened: None }
+            });
+        }
         let families = self.machine.config().families.clone();
         Box::pin(async move {
             let input = match driver {
@@ -794,6 +810,7 @@ async fn exchange(driver: &Driver, operation: &Operation, families: &[IpFamily],
         }
         Operation::CleanUp => Input::CleanedUp(driver.clean_up().await.map_err(cause)),
         Operation::ReadSettings => Input::SettingsRead(settings(driver, families).await.map_err(cause)),
+        Operation::PowerCycleSim => Input::SimCycled(driver.power_cycle_sim().await.map_err(cause)),
         Operation::Recover(_) => Input::Recovered(Err("not by an exchange".into())),
     }
 }
@@ -844,6 +861,11 @@ async fn look(driver: Arc<Driver>, due: Due) -> Looked {
         {
             looked.inputs.push(Input::RegistrationChanged(registration));
         }
+        if let Some(session) = due.refresh
+            && let Err(error) = driver.complete_refresh(session).await
+        {
+            tracing::debug!(%error, "a refresh of the card goes on without our word");
+        }
         if due.sim
             && let Ok(sim) = driver.sim_status().await
         {
@@ -867,6 +889,7 @@ fn failed(operation: &Operation, cause: &Cause) -> Input {
         Operation::Open => Input::Opened(Err(cause)),
         Operation::ReadSim => Input::SimRead(Err(cause)),
         Operation::VerifyPin(_) => Input::PinVerified(Err(cause)),
+        Operation::PowerCycleSim => Input::SimCycled(Err(cause)),
         Operation::Prepare(_) => Input::Prepared(Err(cause)),
         Operation::Register => Input::RegisterAsked(Err(cause)),
         Operation::Connect { families, .. } => Input::Connected(

@@ -99,6 +99,8 @@ pub enum Input {
     SimRead(Result<SimStatus, Cause>),
     /// [`Operation::VerifyPin`] ended.
     PinVerified(Result<(), Cause>),
+    /// [`Operation::PowerCycleSim`] ended.
+    SimCycled(Result<(), Cause>),
     /// [`Operation::Prepare`] ended.
     Prepared(Result<(), Cause>),
     /// [`Operation::Register`] ended, with the registration as it is now.
@@ -171,6 +173,7 @@ impl Input {
             Self::Opened(_)
             | Self::SimRead(_)
             | Self::PinVerified(_)
+            | Self::SimCycled(_)
             | Self::Prepared(_)
             | Self::RegisterAsked(_)
             | Self::Connected(_)
@@ -206,6 +209,7 @@ impl Input {
             (Self::Opened(_), Operation::Open)
                 | (Self::SimRead(_), Operation::ReadSim)
                 | (Self::PinVerified(_), Operation::VerifyPin(_))
+                | (Self::SimCycled(_), Operation::PowerCycleSim)
                 | (Self::Prepared(_), Operation::Prepare(_))
                 | (Self::RegisterAsked(_), Operation::Register)
                 | (Self::Connected(_), Operation::Connect { .. })
@@ -227,6 +231,8 @@ pub enum Operation {
     ReadSim,
     /// Give the PIN. Once.
     VerifyPin(Secret),
+    /// Take the power of the card off and on again.
+    PowerCycleSim,
     /// Bring framing and profile in order: raw-ip on both sides, autoconnect off, attach profile written. What is right
     /// already is not touched, for a session may be alive.
     Prepare(Profile),
@@ -259,6 +265,8 @@ impl Operation {
             Self::Open => 45,
             Self::ReadSim | Self::VerifyPin(_) | Self::ReadSettings => 20,
             Self::Prepare(_) | Self::Disconnect | Self::CleanUp => 60,
+            // Two exchanges that may be slow, and the pause between.
+            Self::PowerCycleSim => 45,
             Self::Register => 30,
             // Networks may take minutes; libqmi waits 180 s.
             Self::Connect { .. } => 185,
@@ -276,6 +284,7 @@ impl Operation {
             Self::Open => "open",
             Self::ReadSim => "read SIM",
             Self::VerifyPin(_) => "verify PIN",
+            Self::PowerCycleSim => "power-cycle SIM",
             Self::Prepare(_) => "prepare",
             Self::Register => "register",
             Self::Connect { .. } => "connect",

@@ -57,6 +57,14 @@ pub enum Fault {
     SlowSim,
     /// The card is refused as illegal.
     SimIllegal,
+    /// The card counts as illegal until its power is cycled.
+    SimStuck,
+    /// The provider refreshes the card over the air. Those who registered for it are told, and when all of them have said
+    /// that they are done, the card has this IMSI.
+    SimRefresh {
+        /// IMSI, 14 or 15 digits.
+        imsi: String,
+    },
     /// The control port answers nothing.
     Silent,
     /// The control port swallows the next request.
@@ -147,6 +155,8 @@ impl Fault {
             | Self::Unplugged
             | Self::AtChatter => true,
             Self::PinRequired
+            | Self::SimStuck
+            | Self::SimRefresh { .. }
             | Self::HangOnce
             | Self::StaleSession
             | Self::SettingsChanged { .. }

@@ -251,7 +251,7 @@ impl Machine {
         self.drop_holds();
         self.pending_rung = None;
         self.asked = None;
-        self.pin_tried = false;
+        (self.pin_tried, self.card_cycled) = (false, false);
         self.remember(now);
         if self.state == State::Stopped {
             self.start_over_with_card("retry now", now);
@@ -314,7 +314,7 @@ impl Machine {
             self.forget();
         }
         self.drop_holds();
-        self.pin_tried = false;
+        (self.pin_tried, self.card_cycled) = (false, false);
         self.prepared = false;
         self.remember(now);
         // A port is opened for the families that are configured.
@@ -441,6 +441,7 @@ impl Machine {
     pub(super) fn settled(&mut self, now: Instant) {
         self.attempt = 0;
         self.hold = None;
+        self.card_cycled = false;
         self.ladder.outage_over();
         // A family that is still refused keeps its pace.
         if self.missing.as_ref().is_none_or(|missing| missing.at.is_none()) {

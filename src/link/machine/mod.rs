@@ -13,7 +13,7 @@
 //! - one [`Operation`] is in flight at a time;
 //! - no dial before the profile is written, and none while a hold of its SIM and APN lasts, not even after the modem
 //!   vanished and came back or the agent restarted;
-//! - a PIN is given once, never with fewer than [`PIN_RETRIES_LEAST`] tries left;
+//! - a PIN is given once, never with fewer than [`PIN_RETRIES_LEAST`] tries left, and an illegal card is power-cycled once;
 //! - each failure is reported once, with the time of the next attempt unless an operator must act;
 //! - a fault of the control port alone takes nothing off the network interface: the session may live on and is adopted.
 
@@ -61,6 +61,8 @@ pub struct Machine {
     sim_look_again: Option<Instant>,
     sim_changed_meanwhile: bool,
     pin_tried: bool,
+    /// The card was power-cycled in this outage: it must not be done again.
+    card_cycled: bool,
     registration: Option<Registration>,
     signal: Option<Signal>,
     cell: Option<Cell>,
@@ -149,6 +151,7 @@ impl Machine {
             sim_look_again: None,
             sim_changed_meanwhile: false,
             pin_tried: false,
+            card_cycled: false,
             registration: None,
             signal: None,
             cell: None,
@@ -212,6 +215,7 @@ impl Machine {
             (S::Opening, I::Opened(result)) => self.opened(result, now),
             (S::Sim, I::SimRead(result)) => self.sim_read(result, now),
             (S::Sim, I::PinVerified(result)) => self.pin_verified(result, now),
+            (S::Sim, I::SimCycled(result)) => self.card_cycled(result, now),
             (S::Registering, I::Prepared(result)) => self.prepared(result, now),
             (S::Registering, I::RegisterAsked(result)) => self.register_asked(result, now),
             (S::Connecting, I::Disconnected(result)) => self.tidied(result, now),
@@ -242,7 +246,7 @@ impl Machine {
                 | S::Suspect
                 | S::Waiting
                 | S::Stopped,
-                I::SimRead(_) | I::PinVerified(_),
+                I::SimRead(_) | I::PinVerified(_) | I::SimCycled(_),
             )
             | (
                 S::Absent
@@ -562,6 +566,20 @@ impl Machine {
         if !std::mem::replace(&mut self.rests, true) {
             self.moved(from, State::Waiting, "another uplink does the work");
         }
+    }
+
+    /// Says what happens while the state stays.
+    fn remark(&mut self, cause: &str, settings: Option<IpSettings>) {
+        let state = self.state();
+        self.report(LinkChanged {
+            from: state,
+            to: state,
+            cause: cause.into(),
+            settings,
+            adopted: None,
+            apn: None,
+            correlation_id: None,
+        });
     }
 
     fn moved(&mut self, from: LinkState, state: State, cause: impl Into<String>) {

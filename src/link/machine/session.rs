@@ -2,9 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::event::{
-    CauseSource, FailureClass, IpFamily, IpSettings, LinkChanged, RegistrationChanged, RegistrationState,
-};
+use crate::event::{CauseSource, FailureClass, IpFamily, IpSettings, RegistrationChanged, RegistrationState};
 
 use super::super::failure::{Cause, PortFault};
 use super::super::words::{Dialled, Operation, Session};
@@ -199,16 +197,7 @@ impl Machine {
         }
         up.settings = Some(settings.clone());
         self.apply(settings.clone());
-        let state = self.state.into();
-        self.report(LinkChanged {
-            from: state,
-            to: state,
-            cause: "settings changed".into(),
-            settings: Some(settings),
-            adopted: None,
-            apn: None,
-            correlation_id: None,
-        });
+        self.remark("settings changed", Some(settings));
     }
 
     // ---- going down ----

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use crate::event::{
-    CardState, FailureClass, IpFamily, RegistrationChanged, RegistrationState, Rung, SimChanged,
+    CardState, CauseSource, FailureClass, IpFamily, RegistrationChanged, RegistrationState, Rung, SimChanged,
 };
 
 use super::super::failure::{Cause, PortFault, SimFault};
@@ -49,7 +49,7 @@ impl Machine {
         self.signal = None;
         self.cell = None;
         self.tidy = None;
-        self.pin_tried = false;
+        (self.pin_tried, self.card_cycled) = (false, false);
         self.pending_rung = None;
         self.asked = None;
         self.enter(State::Absent, "modem gone");
@@ -116,7 +116,7 @@ impl Machine {
         }
         let swapped = matches!((&status.iccid, &self.iccid), (Some(new), Some(old)) if new != old);
         if swapped {
-            self.pin_tried = false;
+            (self.pin_tried, self.card_cycled) = (false, false);
             self.iccid.clone_from(&status.iccid);
             self.forget();
             self.remember(now);
@@ -156,6 +156,11 @@ impl Machine {
                 self.sim_look_again = Some(now + SIM_LOOK_AGAIN);
             }
             CardState::PinRequired => self.verify_pin(now),
+            CardState::Illegal if !self.card_cycled => {
+                self.card_cycled = true;
+                self.remark("SIM is illegal, its power is cycled once", None);
+                self.operate(Operation::PowerCycleSim, now);
+            }
             CardState::Absent | CardState::PukRequired | CardState::Blocked | CardState::Illegal => {
                 let cause = Cause::card(card).unwrap_or_else(|| Cause::sim(SimFault::NotReady));
                 self.fail(cause, now);
@@ -193,6 +198,18 @@ impl Machine {
                 let detail = format!("{}{words}", cause.reason);
                 self.fail(Cause::sim(SimFault::PinRefused).with_detail(detail), now);
             }
+        }
+    }
+
+    pub(super) fn card_cycled(&mut self, result: Result<(), Cause>, now: Instant) {
+        self.landed();
+        match result {
+            Ok(()) => {
+                self.until = Some(now + SIM_PATIENCE);
+                self.sim_look_again = Some(now + SIM_LOOK_AGAIN / 2);
+            }
+            Err(cause) if cause.source == CauseSource::Port => self.fail(cause, now),
+            Err(cause) => self.fail(Cause::sim(SimFault::Illegal).with_detail(cause.reason), now),
         }
     }
 

@@ -259,6 +259,7 @@ fn healthy(operation: &Operation) -> Input {
         Operation::Open => Input::Opened(Ok(Identity::default())),
         Operation::ReadSim => Input::SimRead(Ok(ready())),
         Operation::VerifyPin(_) => Input::PinVerified(Ok(())),
+        Operation::PowerCycleSim => Input::SimCycled(Ok(())),
         Operation::Prepare(_) => Input::Prepared(Ok(())),
         Operation::Register => Input::RegisterAsked(Ok(registered())),
         Operation::Connect { families, .. } => up(families, Session::New),

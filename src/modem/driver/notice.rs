@@ -41,6 +41,11 @@ pub enum Notice {
     },
     /// Card, PIN or slot may have changed: read [`Driver::sim_status`].
     CardStatus,
+    /// The provider refreshes the card, or has done so: read [`Driver::sim_status`].
+    CardRefresh {
+        /// Of which session the modem waits for [`Driver::complete_refresh`], where it does.
+        waits_for: Option<uim::SessionType>,
+    },
     /// The network refused.
     NetworkReject(Reject),
     /// The settings of calls changed: read [`Driver::current_settings`].
@@ -123,6 +128,7 @@ impl Driver {
                 uim::EventRegistrationFlag::CARD_STATUS | uim::EventRegistrationFlag::PHYSICAL_SLOT_STATUS;
             let events = uim::RegisterEvents { event_registration_mask: mask };
             said(exchange(&self.qmi, cid, events, self.deadlines.quick).await)?;
+            self.register_refresh(cid).await?;
         }
         let mode =
             dms::SetEventReport { operating_mode_reporting: Some(true), ..dms::SetEventReport::default() };
@@ -186,10 +192,19 @@ fn notice_of(frame: &Frame, clients: &[(IpFamily, u8)]) -> Option<Notice> {
     if read::<wds::ExtendedIpConfig>(frame).is_some() {
         return Some(Notice::SettingsChanged);
     }
+    if let Some(refresh) = read::<uim::Refresh>(frame) {
+        return Some(Notice::CardRefresh { waits_for: refresh.event.as_ref().and_then(waiting_refresh) });
+    }
     if let Some(report) = read::<dms::EventReport>(frame) {
         return report.operating_mode.map(Notice::OperatingMode);
     }
     None
+}
+
+/// A refresh that has begun waits for those who registered, unless it restarts the card.
+fn waiting_refresh(event: &uim::RefreshEvent) -> Option<uim::SessionType> {
+    let restarts = matches!(event.mode, uim::RefreshMode::Reset | uim::RefreshMode::InitFullFcn);
+    (event.stage == uim::RefreshStage::Start && !restarts).then_some(event.session_type)
 }
 
 fn packet_status(status: &wds::PacketServiceStatus, client: u8, clients: &[(IpFamily, u8)]) -> Notice {

@@ -1,5 +1,7 @@
 //! The SIM: card, PIN and identities. Through UIM where the modem has it, else through DMS.
 
+use std::time::Duration;
+
 use super::{Driver, DriverError, exchange, said};
 use crate::config::Secret;
 use crate::event::{CardState, PinState, SimChanged};
@@ -9,6 +11,9 @@ use crate::qmi::{ProtocolError, Refusal, dms, uim};
 
 /// Fewer tries than this are left for a person.
 const MIN_PIN_RETRIES: u8 = 3;
+
+/// How long a card stays without power to forget everything.
+const CARD_OFF: Duration = Duration::from_secs(1);
 
 /// No application is provisioned (card status, index fields).
 const NO_APPLICATION: u16 = 0xFFFF;
@@ -50,6 +55,43 @@ impl Driver {
             Some(cid) => self.verify_by_uim(cid, pin).await,
             None => self.verify_by_dms(pin).await,
         }
+    }
+
+    /// Takes the power of the card in use off and on again, which is all that helps one that the modem or the network has
+    /// called illegal by mistake. Not to be given up half way: the card would stay off.
+    ///
+    /// # Errors
+    /// [`DriverError`] when the modem cannot or does not answer.
+    pub async fn power_cycle_sim(&self) -> Result<(), DriverError> {
+        let Some(cid) = self.clients.uim else {
+            return Err(DriverError::refused::<uim::PowerOffSim>(ProtocolError::NotSupported));
+        };
+        let slot = self.slot_in_use().await?;
+        exchange(&self.qmi, cid, uim::PowerOffSim { slot }, self.deadlines.slow).await?;
+        tokio::time::sleep(CARD_OFF).await;
+        exchange(&self.qmi, cid, uim::PowerOnSim { slot }, self.deadlines.slow).await.map(|_| ())
+    }
+
+    /// Asks to be told when the provider refreshes the card. Firmware that cannot is fine.
+    pub(super) async fn register_refresh(&self, cid: u8) -> Result<(), DriverError> {
+        let session_type = match self.slot_in_use().await? {
+            2 => uim::SessionType::CardSlot2,
+            _ => uim::SessionType::CardSlot1,
+        };
+        let session = uim::Session { session_type, ..uim::Session::default() };
+        let register = uim::RefreshRegisterAll { session, register: true };
+        said(exchange(&self.qmi, cid, register, self.deadlines.quick).await).map(|_| ())
+    }
+
+    /// Lets a refresh go on that [`Notice::CardRefresh`](super::Notice::CardRefresh) said waits for us.
+    ///
+    /// # Errors
+    /// [`DriverError`] when the modem does not answer. A refresh that is over already is fine.
+    pub async fn complete_refresh(&self, session_type: uim::SessionType) -> Result<(), DriverError> {
+        let Some(cid) = self.clients.uim else { return Ok(()) };
+        let session = uim::Session { session_type, ..uim::Session::default() };
+        let complete = uim::RefreshComplete { session, success: true };
+        said(exchange(&self.qmi, cid, complete, self.deadlines.quick).await).map(|_| ())
     }
 
     async fn verify_by_uim(&self, cid: u8, pin: &Secret) -> Result<(), DriverError> {
@@ -100,6 +142,11 @@ impl Driver {
         let active =
             slots.iter().zip(1..).find(|(slot, _)| slot.physical_slot_status == uim::SlotState::Active);
         Ok(active.map(|(slot, number)| (number, swapped_digits(&slot.iccid))))
+    }
+
+    /// The active physical slot; 1 where the modem knows no slots.
+    async fn slot_in_use(&self) -> Result<u8, DriverError> {
+        Ok(self.active_slot().await?.map_or(1, |(slot, _)| slot))
     }
 
     async fn iccid(&self) -> Result<Option<String>, DriverError> {

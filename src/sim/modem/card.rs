@@ -57,6 +57,8 @@ pub struct Card {
     pub(super) pulled: bool,
     pub(super) slow: bool,
     pub(super) illegal: bool,
+    pub(super) stuck: bool,
+    cycles: u32,
 }
 
 impl Card {
@@ -71,6 +73,8 @@ impl Card {
             pulled: false,
             slow: false,
             illegal: false,
+            stuck: false,
+            cycles: 0,
         }
     }
 
@@ -86,7 +90,7 @@ impl Card {
             Pin::NotVerified => CardCondition::PinRequired,
             Pin::Blocked => CardCondition::PukRequired,
             Pin::PermanentlyBlocked => CardCondition::Blocked,
-            Pin::Disabled | Pin::Verified if self.illegal => CardCondition::Illegal,
+            Pin::Disabled | Pin::Verified if self.illegal || self.stuck => CardCondition::Illegal,
             Pin::Disabled | Pin::Verified => CardCondition::Ready,
         }
     }
@@ -109,15 +113,26 @@ impl Card {
         self.slot
     }
 
+    /// How often its power was switched on again.
+    #[must_use]
+    pub fn power_cycles(&self) -> u32 {
+        self.cycles
+    }
+
     /// The card lost its power: the PIN is due again.
     pub(super) fn power_cycle(&mut self) {
         self.powered = true;
+        self.stuck = false;
         if self.pin == Pin::Verified {
             self.pin = Pin::NotVerified;
         }
     }
 
     pub(super) fn power(&mut self, on: bool) {
+        if on && !self.powered {
+            self.cycles += 1;
+            self.stuck = false;
+        }
         self.powered = on;
         if !on && self.pin == Pin::Verified {
             self.pin = Pin::NotVerified;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::nas::SignalWatch;
 use crate::qmi::Service;
-use crate::qmi::uim::EventRegistrationFlag;
+use crate::qmi::uim::{EventRegistrationFlag, SessionType};
 use crate::sim::scenario::Family;
 
 /// Most client ids of NAS, as on many modems.
@@ -31,6 +31,8 @@ pub struct Client {
     pub(super) ip_config: bool,
     /// UIM: wants these.
     pub(super) uim_events: EventRegistrationFlag,
+    /// UIM: wants to be told of refreshes of this session.
+    pub(super) refresh: Option<SessionType>,
     /// DMS: wants the operating mode.
     pub(super) operating_mode: bool,
     /// DMS: wants the state of the card.

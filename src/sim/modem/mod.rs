@@ -44,6 +44,7 @@ pub use wda::DATA_INTERFACE;
 use self::at::At;
 use self::calls::Calls;
 use self::network::Network;
+use self::uim::Refresh;
 use super::radio::{self, Motion, Reading};
 use super::scenario::{Family, Fault, Framing, Scenario, Schedule, Turn};
 use super::trace::Trace;
@@ -133,6 +134,7 @@ pub struct Modem {
     reading: Reading,
     clients: Clients,
     card: Card,
+    refresh: Option<Refresh>,
     network: Network,
     calls: Calls,
     firmware: Firmware,
@@ -163,6 +165,7 @@ impl Modem {
             reading: trace.at(Duration::ZERO),
             clients: Clients::default(),
             card: Card::new(spec.pin.as_deref()),
+            refresh: None,
             network: Network::default(),
             calls: Calls::new(spec),
             firmware: Firmware::new(&identity.carrier.name),
@@ -422,6 +425,11 @@ impl Modem {
                 self.card.require_pin();
                 self.card_changed();
             }
+            Fault::SimStuck => {
+                self.card.stuck = true;
+                self.card_changed();
+            }
+            Fault::SimRefresh { imsi } => self.begin_refresh(imsi.clone()),
             Fault::StaleSession => self.adopt_stale_session(),
             Fault::SettingsChanged { indication } => self.change_settings(*indication),
             Fault::PdnDropped { r#type, code, indication } => {
@@ -455,6 +463,7 @@ impl Modem {
         self.calls.clear();
         self.network = Network::default();
         self.card.power_cycle();
+        self.refresh = None;
         self.raw_ip = false;
         self.at = At::default();
         self.conditions.policy_mismatch = false;

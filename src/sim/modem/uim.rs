@@ -5,7 +5,8 @@ use crate::qmi::layout::swapped_bcd;
 use crate::qmi::message::Request;
 use crate::qmi::uim::{
     self, CardApplicationPersonalizationState, CardApplicationState, CardApplicationType, CardError,
-    CardProtocol, CardState, EventRegistrationFlag, PhysicalCardState, PinState, SlotState,
+    CardProtocol, CardState, EventRegistrationFlag, PhysicalCardState, PinState, RefreshEvent, RefreshMode,
+    RefreshStage, SlotState,
 };
 use crate::qmi::{Done, Frame, ProtocolError, Service};
 
@@ -18,6 +19,15 @@ const FILE_ICCID: u16 = 0x2FE2;
 const FILE_IMSI: u16 = 0x6F07;
 const WELL_DONE: uim::CardResult = uim::CardResult { sw1: 0x90, sw2: 0x00 };
 const NOT_FOUND: uim::CardResult = uim::CardResult { sw1: 0x6A, sw2: 0x82 };
+
+/// A refresh of the card under way.
+#[derive(Debug)]
+pub(super) struct Refresh {
+    /// What the card has afterwards.
+    imsi: String,
+    /// Clients that have not said that they are done.
+    waited_for: Vec<u8>,
+}
 
 impl Modem {
     pub(super) fn uim(&mut self, frame: &Frame) {
@@ -92,6 +102,16 @@ impl Modem {
                     Ok(Done)
                 });
             }
+            uim::RefreshRegisterAll::ID => {
+                self.answer(frame, |modem, id, request: uim::RefreshRegisterAll| {
+                    modem.client(Service::Uim, id).refresh =
+                        request.register.then_some(request.session.session_type);
+                    Ok(Done)
+                });
+            }
+            uim::RefreshComplete::ID => {
+                self.answer(frame, |modem, id, _: uim::RefreshComplete| modem.refresh_completed(id));
+            }
             uim::ReadTransparent::ID => self.answer(frame, Self::read_transparent),
             _ => self.refuse(frame, ProtocolError::InvalidQmiCommand),
         }
@@ -109,6 +129,40 @@ impl Modem {
         self.indicate_uim_state();
         self.at_card_changed();
         self.settle();
+    }
+
+    /// The provider refreshes the card: those who registered are told and waited for.
+    pub(super) fn begin_refresh(&mut self, imsi: String) {
+        let waited_for = self.clients_that(Service::Uim, |client| client.refresh.is_some());
+        self.indicate_refresh(RefreshStage::Start, &waited_for);
+        self.refresh = Some(Refresh { imsi, waited_for });
+        self.refresh_if_all_are_done();
+    }
+
+    fn refresh_completed(&mut self, client: u8) -> Result<Done, No<Done>> {
+        let refresh = self.refresh.as_mut().ok_or(ProtocolError::InvalidOperation)?;
+        refresh.waited_for.retain(|waited_for| *waited_for != client);
+        self.refresh_if_all_are_done();
+        Ok(Done)
+    }
+
+    fn refresh_if_all_are_done(&mut self) {
+        if let Some(refresh) = self.refresh.take_if(|refresh| refresh.waited_for.is_empty()) {
+            self.identity.imsi = refresh.imsi;
+            let told = self.clients_that(Service::Uim, |client| client.refresh.is_some());
+            self.indicate_refresh(RefreshStage::EndWithSuccess, &told);
+        }
+    }
+
+    fn indicate_refresh(&mut self, stage: RefreshStage, clients: &[u8]) {
+        for id in clients {
+            let Some(session_type) = self.client(Service::Uim, *id).refresh else { continue };
+            let files = vec![uim::File { file_id: FILE_IMSI, file_path: vec![0x00, 0x3F, 0xFF, 0x7F] }];
+            let application_identifier = Vec::new();
+            let mode = RefreshMode::Fcn;
+            let event = RefreshEvent { stage, mode, session_type, application_identifier, files };
+            self.indicate(&uim::Refresh { event: Some(event) }, &[*id]);
+        }
     }
 
     fn power_card(&mut self, slot: u8, on: bool) -> Result<Done, No<Done>> {

@@ -80,6 +80,24 @@ fn a_client_id_that_the_modem_does_not_know_is_replaced_wherever_that_shows() {
 }
 
 #[test]
+fn an_illegal_card_is_power_cycled_once_before_the_link_stops() {
+    let illegal = || Input::SimRead(Ok(card(CardState::Illegal, Some(ICCID))));
+    let mut bench = Bench::started(config(&[V4]), None);
+    bench.give(Input::Opened(Ok(Identity::default()))).give(illegal());
+    assert_eq!((bench.state(), bench.flight.clone()), (LinkState::Sim, Some(Operation::PowerCycleSim)));
+    bench.give(Input::SimCycled(Ok(()))).wait_for_operation();
+    assert_eq!(bench.flight, Some(Operation::ReadSim));
+    bench.give(illegal());
+    assert_eq!((bench.state(), bench.failures()[0].reason.as_str()), (LinkState::Stopped, "sim-illegal"));
+    // Its power helped, or the network has changed its mind.
+    bench.give(Input::SimChanged(ready())).reach_connected();
+    assert_eq!(bench.state(), LinkState::Connected);
+    // Within the same outage it is not tried again.
+    bench.give(Input::SimChanged(card(CardState::Illegal, Some(ICCID)))).give(illegal());
+    assert_eq!(bench.state(), LinkState::Stopped);
+}
+
+#[test]
 fn settings_are_read_again_in_place_each_five_minutes_and_not_within_ten_seconds() {
     let mut bench = Bench::started(config(&[V4]), None);
     bench.reach_connected();

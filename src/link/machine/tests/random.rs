@@ -246,6 +246,7 @@ fn answer(bench: &Bench, cause: Option<&Cause>) -> Option<Input> {
         Operation::Open => Input::Opened(Err(timed_out())),
         Operation::ReadSim => Input::SimRead(Ok(card(CardState::PinRequired, Some(ICCID)))),
         Operation::VerifyPin(_) => Input::PinVerified(Err(cause)),
+        Operation::PowerCycleSim => Input::SimCycled(Err(cause)),
         Operation::Prepare(_) => Input::Prepared(Err(cause)),
         Operation::Register => Input::RegisterAsked(Ok(searching())),
         Operation::Connect { families, .. } => {
