@@ -207,6 +207,9 @@ fn two_links_come_up_and_tell_each_step_in_order() {
             (&Value::Null, Some("MC7455"))
         );
         assert_eq!(router.told("sim.changed", number)[0]["card"], "ready");
+        let place = modems[0]["usb_path"].as_str().unwrap();
+        let power = router.path("machine/sys/bus/usb/devices").join(place).join("power/control");
+        assert_eq!(fs::read_to_string(power).unwrap().trim(), "on", "the kernel is not to suspend it");
     }
     let events = router.events();
     assert_eq!(events[0]["type"], "io.tandem.agent.started.v1");

@@ -40,6 +40,7 @@ use crate::link::words::{Dialled, Identity, Input, LinkConfig, Operation, Output
 use crate::modem::driver::{Call, Driver, DriverError, Notice, Notices, OpenOptions, Reading, Statistics};
 use crate::modem::image_change;
 use crate::modem::sysfs::Slot;
+use crate::modem::usb_power;
 use crate::qmi::uim::SessionType;
 use crate::qmi::wds::ConnectionStatus;
 
@@ -747,10 +748,15 @@ impl Link {
 
     fn open(&self) -> Job<Done> {
         let options = self.options();
-        let slot = self.slot.clone();
+        let (slot, sysfs) = (self.slot.clone(), self.setup.sysfs.clone());
         Box::pin(async move {
             let opened = async {
                 let slot = slot.ok_or_else(|| DriverError::Gone("there is no modem".into()))?;
+                if !slot.usb_path.is_empty()
+                    && let Err(error) = usb_power::keep_awake(&sysfs, &slot.usb_path).await
+                {
+                    tracing::warn!(%error, "the kernel may suspend the modem");
+                }
                 let (driver, notices) = Driver::open(&slot, &options).await?;
                 driver.subscribe().await?;
                 let identity = driver.identity().await?;

@@ -1,4 +1,5 @@
-//! Takes a modem's USB port off and on: the last rung before a reboot, for a modem that answers nothing.
+//! Power of a modem's USB port: kept on while the modem is used, and taken off and on as the last rung before a reboot, for
+//! a modem that answers nothing.
 //!
 //! Where the hub can switch its port (`PORT/disable`, Linux 6.0) that is used; else the device is deauthorised, which ends its
 //! drivers and makes them start afresh, without cutting power.
@@ -8,7 +9,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 
 /// How long the port stays off: capacitors of a modem hold it up for a second or two.
 const OFF: Duration = Duration::from_secs(5);
@@ -47,6 +48,27 @@ pub async fn cycle(root: &Path, usb_path: &str) -> Result<(), UsbPowerError> {
     off.end()
 }
 
+/// How long the kernel may take to wake a device up.
+const AWAKE: Duration = Duration::from_secs(2);
+
+/// Keeps the modem at `usb_path` from being suspended by the kernel (`power/control`), under the sysfs folder `root`: many lose
+/// what they were about to say, or come back without answering.
+///
+/// # Errors
+/// [`UsbPowerError`] names the switch that did not work in time.
+pub async fn keep_awake(root: &Path, usb_path: &str) -> Result<(), UsbPowerError> {
+    port_switch(usb_path).ok_or_else(|| UsbPowerError::Place(usb_path.to_owned()))?;
+    let path = root.join("bus/usb/devices").join(usb_path).join("power/control");
+    let switch = path.clone();
+    // The write waits for a device that sleeps to wake up.
+    let written = tokio::task::spawn_blocking(move || write(&switch, "on"));
+    match timeout(AWAKE, written).await {
+        Ok(Ok(result)) => result,
+        Ok(Err(error)) => Err(UsbPowerError::Write { path, source: io::Error::other(error) }),
+        Err(_) => Err(UsbPowerError::Write { path, source: io::ErrorKind::TimedOut.into() }),
+    }
+}
+
 /// A port that is off. However this ends, the port is on afterwards.
 struct SwitchedOff {
     switch: PathBuf,
@@ -81,7 +103,7 @@ fn port_switch(usb_path: &str) -> Option<PathBuf> {
 }
 
 fn write(path: &Path, text: &str) -> Result<(), UsbPowerError> {
-    let file = fs::File::options().write(true).open(path);
+    let file = fs::File::options().write(true).truncate(true).open(path);
     file.and_then(|mut file| io::Write::write_all(&mut file, text.as_bytes()))
         .map_err(|source| UsbPowerError::Write { path: path.to_owned(), source })
 }
@@ -120,6 +142,17 @@ mod tests {
         let cycle = cycle(root.path(), "1-4");
         assert!(tokio::time::timeout(Duration::from_secs(1), cycle).await.is_err());
         assert_eq!(fs::read_to_string(&authorized).unwrap(), "1");
+    }
+
+    #[tokio::test]
+    async fn a_modem_is_kept_awake_where_the_kernel_can_suspend_it() {
+        let root = tempfile::tempdir().unwrap();
+        let control = switch(root.path(), "1-4.2/power/control");
+        keep_awake(root.path(), "1-4.2").await.unwrap();
+        assert_eq!(fs::read_to_string(&control).unwrap(), "on");
+        let error = keep_awake(root.path(), "1-9").await.unwrap_err().to_string();
+        assert!(error.contains("1-9/power/control"), "{error}");
+        assert!(matches!(keep_awake(root.path(), "../x").await, Err(UsbPowerError::Place(_))));
     }
 
     #[tokio::test(start_paused = true)]

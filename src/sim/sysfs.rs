@@ -113,6 +113,7 @@ impl Tree {
                 ("product", "Sierra Wireless MC7455 Qualcomm Snapdragon X7 LTE-A"),
             ],
         )?;
+        write(&folder.join("power"), &[("control", "auto")])?;
         self.link("bus/usb/devices", &usb_path, &folder)?;
         for (tty, number) in (place.tty..).zip([0, 2, 3]) {
             let name = format!("ttyUSB{tty}");
