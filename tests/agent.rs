@@ -126,6 +126,18 @@ impl Router {
         serde_json::from_slice(&output.stdout).unwrap()
     }
 
+    /// The same for when no agent runs: the configuration and the machine to answer from are named.
+    fn alone(&self, arguments: &[&str]) -> Output {
+        let mut command = Command::new(BINARY);
+        command.args(arguments).env("TANDEM_SOCKET", self.path("agent.sock"));
+        for (option, name) in
+            [("--config", "agent.toml"), ("--sysfs", "machine/sys"), ("--dev", "machine/dev")]
+        {
+            command.arg(option).arg(self.path(name));
+        }
+        command.output().unwrap()
+    }
+
     /// The status of a link (from 1), once the agent answers.
     fn link(&self, number: usize) -> Option<Value> {
         let name = format!("lte-dev-{number}");
@@ -683,6 +695,129 @@ fn a_killed_agent_adopts_its_sessions_and_keeps_the_failure_context() {
     router.modems[1].end(&UNSUBSCRIBED);
     assert!(router.tandem(&["retry", "lte-dev-2"]).status.success());
     router.until_connected();
+}
+
+#[test]
+fn where_no_agent_runs_configuration_spool_and_modems_answer_in_its_place() {
+    let mut router = Router::new();
+    router.modems[1].begin(&UNSUBSCRIBED);
+    router.start();
+    let attempts = |router: &Router| router.link(2).and_then(|link| link["failure"]["attempt"].as_u64());
+    router.until("two refusals", |router| router.is(1, "connected") && attempts(router) == Some(2));
+    let show = |what| ["show", what, "--json"];
+    let [links, uplinks, events, config] =
+        ["device-interface", "uplinks", "events", "config"].map(|what| router.json(&show(what)));
+    let dials = [router.dials(0), router.dials(1)];
+    router.kill();
+
+    let alone = |what| {
+        let output = router.alone(&show(what));
+        let notes = text(&output.stderr);
+        assert!(output.status.success() && notes.contains("no agent answers at"), "{notes}");
+        serde_json::from_slice::<Value>(&output.stdout).unwrap()
+    };
+    let keys = |value: &Value| value.as_object().unwrap().keys().cloned().collect::<Vec<_>>();
+    let now = alone("device-interface");
+    for (now, before) in now.as_array().unwrap().iter().zip(links.as_array().unwrap()) {
+        assert_eq!(keys(now), keys(before));
+        for same in ["name", "profile", "settings", "modem", "sim", "failure", "last_failure_time"] {
+            assert_eq!(now[same], before[same], "{same}");
+        }
+        assert!(now["signal"].is_object() && now["registration"]["state"] == "registered", "{now}");
+    }
+    assert_eq!((&now[0]["state"], &now[1]["state"]), (&json!("connected"), &json!("stopped")));
+    assert_eq!(now[1]["failure"]["reason"], "option-unsubscribed");
+    assert_eq!(now[1]["next_retry_time"], Value::Null, "nobody tries again");
+    let shown = text(&router.alone(&["show", "device-interface", "name", "lte-dev-2"]).stdout);
+    assert!(shown.contains("\nattempt: 2\n") && shown.contains("\nOperational Status: down\n"), "{shown}");
+    assert_eq!(keys(&alone("uplinks")), keys(&uplinks));
+    assert_eq!(alone("config"), config);
+    let told = alone("events");
+    let sequence = |event: &Value| event["sequence"].as_str().unwrap().parse::<u64>().unwrap();
+    let order: Vec<_> = told.as_array().unwrap().iter().map(sequence).collect();
+    assert!(order.windows(2).all(|pair| pair[0] > pair[1]) && order[0] >= sequence(&events[0]), "{order:?}");
+    assert!(told.as_array().unwrap().contains(&events[0]));
+    assert_eq!([router.dials(0), router.dials(1)], dials, "who looks does not dial");
+
+    let retry = router.alone(&["retry", "lte-dev-2"]);
+    assert!(!retry.status.success() && text(&retry.stderr).contains("systemctl start tandem-agent"));
+    let unknown = router.alone(&["show", "device-interface", "lte-dev-9"]);
+    assert!(text(&unknown.stderr).contains("there are: lte-dev-1, lte-dev-2"), "{}", text(&unknown.stderr));
+    let nothing = router.tandem(&["show", "events", "--config", "/nowhere"]);
+    assert!(!nothing.status.success() && text(&nothing.stderr).contains("cannot read /nowhere"));
+
+    fs::remove_file(router.path("machine/dev").join(Place::of(1).control())).unwrap();
+    let now = alone("device-interface");
+    assert!(now[1]["state_cause"].as_str().unwrap().starts_with("the modem cannot be asked: "), "{now}");
+    assert_eq!((&now[0]["state"], &now[1]["failure"]), (&json!("connected"), &links[1]["failure"]));
+
+    router.start();
+    router.until("the adoption", |router| router.is(1, "connected"));
+    assert_eq!(router.told("link.changed", 1).last().unwrap()["adopted"], true);
+    assert_eq!(router.modems[0].inspect(|modem| modem.sessions().len()), 1, "no look has ended it");
+}
+
+#[test]
+fn where_no_agent_runs_the_routes_of_the_kernel_count_and_the_last_way_out_is_not_reset() {
+    if !namespace::in_namespace(
+        "where_no_agent_runs_the_routes_of_the_kernel_count_and_the_last_way_out_is_not_reset",
+    ) {
+        return;
+    }
+    let router = Router::new();
+    let [first, second] = [0, 1].map(|index| Place::of(index).netdev());
+    let ip = |words: &str| {
+        let output = Command::new("ip").args(words.split(' ')).output().unwrap();
+        assert!(output.status.success(), "ip {words}: {}", text(&output.stderr));
+    };
+    for (netdev, metric) in [(&first, 300), (&second, 500)] {
+        ip(&format!("tuntap add dev {netdev} mode tun"));
+        ip(&format!("link set {netdev} up"));
+        ip(&format!("route add default dev {netdev} metric {metric}"));
+    }
+    ip("link add enp4s0f0 type veth peer name provider");
+    ip("link set provider up");
+    ip("link set enp4s0f0 up");
+    ip("address add 192.168.1.2/24 dev enp4s0f0");
+    ip("route add default via 192.168.1.1 dev enp4s0f0 metric 100");
+    let wired =
+        "[[device-interface]]\nname = \"wired\"\ntype = \"ethernet\"\ntarget-interface = \"enp4s0f0\"\n";
+    fs::write(router.path("agent.toml"), router.config(["broadband", "broadband"], "") + wired).unwrap();
+    let circuit: Value =
+        serde_json::from_slice(&router.alone(&["show", "device-interface", "wired", "--json"]).stdout)
+            .unwrap();
+    assert_eq!(
+        (&circuit[0]["state"], &circuit[0]["settings"]["ipv4"]["gateway"]),
+        (&json!("connected"), &json!("192.168.1.1"))
+    );
+    let uplinks = || text(&router.alone(&["show", "uplinks"]).stdout);
+    let shown = uplinks();
+    assert!(
+        shown.contains("carrying: wired\n") && shown.contains("default route with metric 100"),
+        "{shown}"
+    );
+    ip("route del default via 192.168.1.1 dev enp4s0f0 metric 100");
+    let shown = uplinks();
+    assert!(shown.contains("carrying: lte-dev-1\nproblem: no agent runs: nobody chooses"), "{shown}");
+    assert!(shown.contains("default route with metric 300") && shown.contains("metric 500"), "{shown}");
+    ip(&format!("route add default dev {second} table 7000 proto 201"));
+    let shown = uplinks();
+    assert!(shown.contains("carrying: lte-dev-2\n") && shown.contains("`tandem handover`"), "{shown}");
+
+    let number = |index: usize| router.modems[index].inspect(|modem| modem.device_number());
+    let before = [number(0), number(1)];
+    let reset = |words: &[&str]| router.alone(&[&["reset"], words].concat());
+    let done = reset(&["lte-dev-2", "--json"]);
+    assert!(done.status.success(), "{}", text(&done.stderr));
+    assert_eq!(serde_json::from_slice::<Value>(&done.stdout).unwrap()["done"], "the modem restarts");
+    router.until("the restart", |_| number(1) != before[1]);
+    ip(&format!("route del default dev {second} metric 500"));
+    let refused = reset(&["lte-dev-1"]);
+    assert!(!refused.status.success() && number(0) == before[0]);
+    assert!(text(&refused.stderr).contains("only way out of this router"), "{}", text(&refused.stderr));
+    let forced = reset(&["lte-dev-1", "--at", "--force"]);
+    assert!(forced.status.success(), "{}", text(&forced.stderr));
+    router.until("the forced restart", |_| number(0) != before[0]);
 }
 
 #[test]

@@ -29,7 +29,7 @@ use super::recover::Climber;
 use super::report::{self, Look};
 use super::socket::Answer;
 use super::uplinks::{View, Wish, Wishes};
-use crate::config::{Sample, Serial};
+use crate::config::{DeviceInterface, Sample, Serial};
 use crate::event::{Body, ImageChanged, IpFamily, LinkState, ModemDetected, ModemRemoved, Rung};
 use crate::link::failure::Cause;
 use crate::link::ladder::{Arbiter, Refusal};
@@ -94,10 +94,8 @@ pub struct Part {
     pub config: LinkConfig,
     /// Status as far as the configuration tells it.
     pub status: LinkStatus,
-    /// Control port, and AT ports, named by hand; otherwise sysfs is asked for the target-interface.
-    pub fixed_slot: Option<Slot>,
-    /// AT port named by hand.
-    pub usb_port: Option<PathBuf>,
+    /// Where its modem is looked for.
+    pub place: Place,
     /// How AT ports are spoken to.
     pub serial: Serial,
     /// How often to sample.
@@ -107,24 +105,28 @@ pub struct Part {
 }
 
 /// Where a link's modem is looked for.
-struct Place {
+#[derive(Clone, Debug)]
+pub struct Place {
     target_interface: String,
+    /// Control port, and AT ports, named by hand; otherwise sysfs is asked for the target-interface.
     fixed_slot: Option<Slot>,
+    /// AT port named by hand.
     usb_port: Option<PathBuf>,
 }
 
-impl Part {
-    fn place(&self) -> Place {
-        Place {
-            target_interface: self.status.target_interface.clone(),
-            fixed_slot: self.fixed_slot.clone(),
-            usb_port: self.usb_port.clone(),
-        }
-    }
-}
-
 impl Place {
-    fn find(&self, slots: &[Slot]) -> Option<Slot> {
+    /// As the configuration says.
+    #[must_use]
+    pub fn of(device: &DeviceInterface) -> Self {
+        let (target_interface, usb_port) = (device.target_interface.clone(), device.usb_port.clone());
+        let by_path =
+            |control: &PathBuf| Slot::by_path(&target_interface, control, usb_port.iter().cloned().collect());
+        Self { fixed_slot: device.control_port.as_ref().map(by_path), target_interface, usb_port }
+    }
+
+    /// The modem's slot, while it is there.
+    #[must_use]
+    pub fn find(&self, slots: &[Slot]) -> Option<Slot> {
         if let Some(slot) = &self.fixed_slot {
             return slot.control.exists().then(|| slot.clone());
         }
@@ -406,7 +408,7 @@ impl Link {
 
     /// Looks for the modem. Where another one is found than before, or none, `cause` says why.
     async fn find_slot(&mut self, slots: &[Slot], cause: &str) {
-        let found = if self.image.is_some() { None } else { self.setup.part.place().find(slots) };
+        let found = if self.image.is_some() { None } else { self.setup.part.place.find(slots) };
         let place = |slot: &Slot| (slot.netdev.clone(), slot.device, slot.control.clone());
         let moved = |old: &Slot, new: &Slot| place(old) != place(new);
         let gone = match (&self.slot, &found) {
@@ -625,7 +627,7 @@ impl Link {
         answer: oneshot::Sender<Answer>,
         slots: &watch::Receiver<Vec<Slot>>,
     ) {
-        let (options, place, seen) = (self.options(), self.setup.part.place(), slots.clone());
+        let (options, place, seen) = (self.options(), self.setup.part.place.clone(), slots.clone());
         self.image = Some(Box::pin(async move {
             let find = || place.find(&seen.borrow());
             (image_change::change(&carrier, &options, find).await, answer)
@@ -908,7 +910,8 @@ fn failed(operation: &Operation, cause: &Cause) -> Input {
     }
 }
 
-fn detected(slot: &Slot, identity: Option<&Identity>) -> ModemDetected {
+/// The modem in a slot, as far as is known.
+pub(super) fn detected(slot: &Slot, identity: Option<&Identity>) -> ModemDetected {
     let identity = identity.cloned().unwrap_or_default();
     ModemDetected {
         usb_bus: (slot.bus > 0).then_some(slot.bus),
@@ -937,7 +940,8 @@ fn correlation_id_of(body: &mut Body) -> Option<&mut Option<String>> {
     }
 }
 
-fn packet_statistics(statistics: &Statistics) -> PacketStatistics {
+/// The counters of a session as they are shown.
+pub(super) fn packet_statistics(statistics: &Statistics) -> PacketStatistics {
     PacketStatistics {
         tx_packets_ok: statistics.tx_packets,
         rx_packets_ok: statistics.rx_packets,
@@ -957,7 +961,8 @@ async fn recall(setup: &Setup) -> Option<Stamped> {
         .ok()
 }
 
-fn memory_key(link: &str) -> String {
+/// What the memory of a link is kept under over a restart.
+pub(super) fn memory_key(link: &str) -> String {
     format!("link/{link}")
 }
 

@@ -4,6 +4,7 @@
 //! Links and the other tasks speak of what happens by sending an [`Emission`]; the writer stamps it, gives it
 //! its place in the sequence and makes it durable. Nothing in here waits for central.
 
+pub mod absent;
 mod batch;
 pub mod config_file;
 mod correlation;

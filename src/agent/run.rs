@@ -19,7 +19,7 @@ use super::correlation::Correlations;
 use super::emit::{Stamper, boot_id};
 use super::footprint::Footprint;
 use super::journal::Journal;
-use super::link::{self, Ask, News, ORDERS_MAX, Order, Part, Setup};
+use super::link::{self, Ask, News, ORDERS_MAX, Order, Part, Place, Setup};
 use super::report::Look;
 use super::slots::{self, Roots};
 use super::socket::{Answer, COMMANDS_MAX, Command, Request, Server};
@@ -38,7 +38,7 @@ use crate::modem::port::{self, Access};
 use crate::modem::proxy::Proxy;
 use crate::modem::sysfs::Slot;
 use crate::net::probe::{Prober, StandIn};
-use crate::net::{DNS_FILE, Network};
+use crate::net::{DNS_FILE, DeviceStatus, Network};
 
 /// How often the configuration file is looked at.
 const CONFIG_LOOK: Duration = Duration::from_secs(5);
@@ -48,7 +48,7 @@ const PROOF_DELAY: Duration = Duration::from_secs(5);
 /// How long stopping the tasks may take.
 const STOP_DEADLINE: Duration = Duration::from_secs(10);
 /// Bytes of spooled events read to answer `show events`.
-const EVENTS_BYTES: usize = 8 * 1024 * 1024;
+pub(super) const EVENTS_BYTES: usize = 8 * 1024 * 1024;
 
 /// Where the agent finds things.
 #[derive(Clone)]
@@ -612,10 +612,7 @@ impl Agent {
             };
             status.carrying = carrying.contains(&device.name);
             if let Some(interface) = view.devices.get(&device.name) {
-                status.mac_address.clone_from(&interface.mac_address);
-                status.speed_bps = interface.speed_bps;
-                status.admin_up = Some(interface.admin_up);
-                status.counters = Some(interface.counters);
+                with_interface(&mut status, interface);
             }
             let reports = view.overview.iter().flat_map(|overview| &overview.uplinks);
             status.probe = reports.into_iter().find(|report| report.name == device.name).map(|r| r.probe);
@@ -704,16 +701,10 @@ async fn end(link: Running) {
 
 /// All of a link's part in `config`.
 fn part(config: &Config, device: &DeviceInterface) -> anyhow::Result<Part> {
-    let link = link_config(config, device)?;
-    let ports = || device.usb_port.iter().cloned().collect();
     Ok(Part {
         status: first_status(device),
-        config: link,
-        fixed_slot: device
-            .control_port
-            .as_ref()
-            .map(|control| Slot::by_path(&device.target_interface, control, ports())),
-        usb_port: device.usb_port.clone(),
+        config: link_config(config, device)?,
+        place: Place::of(device),
         serial: config.serial.clone(),
         sample: config.sample.clone(),
         batch_interval: config.upload.batch_interval,
@@ -774,7 +765,7 @@ fn secret(inline: Option<&Secret>, file: Option<&Path>) -> anyhow::Result<Option
 }
 
 /// As far as the configuration tells it.
-fn first_status(device: &DeviceInterface) -> LinkStatus {
+pub(super) fn first_status(device: &DeviceInterface) -> LinkStatus {
     let lte = device.lte.as_ref();
     let auth = match lte.and_then(|lte| lte.authentication.as_ref()) {
         None => "none".to_owned(),
@@ -821,6 +812,14 @@ fn first_status(device: &DeviceInterface) -> LinkStatus {
         probe: None,
         cycle_used_bytes: None,
     }
+}
+
+/// What the kernel says of its interface.
+pub(super) fn with_interface(status: &mut LinkStatus, interface: &DeviceStatus) {
+    status.mac_address.clone_from(&interface.mac_address);
+    status.speed_bps = interface.speed_bps;
+    status.admin_up = Some(interface.admin_up);
+    status.counters = Some(interface.counters);
 }
 
 async fn stopped(stop: &mut watch::Receiver<bool>) {

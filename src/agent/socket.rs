@@ -251,10 +251,14 @@ pub enum AskError {
 /// # Errors
 /// [`AskError::NotRunning`] tells a caller to turn to the modem itself.
 pub async fn ask(path: &Path, request: &Request) -> Result<Value, AskError> {
-    let mut stream = UnixStream::connect(path)
-        .await
-        .map_err(|error| AskError::NotRunning { path: path.to_owned(), error })?;
     let no_answer = |why: String| AskError::NoAnswer { path: path.to_owned(), why };
+    let mut stream = UnixStream::connect(path).await.map_err(|error| match error.kind() {
+        io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => {
+            AskError::NotRunning { path: path.to_owned(), error }
+        }
+        // One runs: it is busy, or not for this user.
+        _ => no_answer(error.to_string()),
+    })?;
     let mut line = serde_json::to_vec(request).expect("a request is plain data");
     line.push(b'\n');
     stream.write_all(&line).await.map_err(|error| no_answer(error.to_string()))?;

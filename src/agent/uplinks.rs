@@ -338,13 +338,7 @@ impl Uplinks {
             let noticed_at = Instant::now();
             let status = self.setup.network.device(&device.target_interface).await;
             let settings = self.setup.network.wired(&device.target_interface).await;
-            let (state, cause) = match (&status, &settings) {
-                (None, _) => (LinkState::Absent, "there is no such interface"),
-                (Some(status), _) if !status.admin_up => (LinkState::Stopped, "switched off"),
-                (Some(status), _) if !status.operational_up => (LinkState::Waiting, "no carrier"),
-                (Some(_), None) => (LinkState::Waiting, "no default route"),
-                (Some(_), Some(_)) => (LinkState::Connected, "carrier and default route"),
-            };
+            let (state, cause) = circuit(status.as_ref(), settings.as_ref());
             self.wired_is(&device.name, state, cause, settings, (None, noticed_at)).await;
         }
         self.hear();
@@ -716,6 +710,20 @@ fn of_link(news: &News, gone: bool) -> Option<Condition> {
         (Path::Up(settings), _) => Condition::Up(families(settings)),
         (Path::Down, _) => Condition::Down(news.cause.clone()),
     })
+}
+
+/// State of a wired circuit, from its interface and the layer 3 that the host has on it, and what brings it there.
+pub(super) fn circuit(
+    status: Option<&DeviceStatus>,
+    settings: Option<&IpSettings>,
+) -> (LinkState, &'static str) {
+    match (status, settings) {
+        (None, _) => (LinkState::Absent, "there is no such interface"),
+        (Some(status), _) if !status.admin_up => (LinkState::Stopped, "switched off"),
+        (Some(status), _) if !status.operational_up => (LinkState::Waiting, "no carrier"),
+        (Some(_), None) => (LinkState::Waiting, "no default route"),
+        (Some(_), Some(_)) => (LinkState::Connected, "carrier and default route"),
+    }
 }
 
 fn of_circuit(wired: &Wired) -> Condition {

@@ -74,6 +74,16 @@ pub fn show(path: &Path) -> anyhow::Result<String> {
     Ok(Config::parse(&text, &path.display().to_string())?.config.to_marked_toml())
 }
 
+/// The configuration in the file `path`.
+///
+/// # Errors
+/// When it cannot be read or has errors.
+#[cfg(feature = "agent")]
+pub fn load(path: &Path) -> anyhow::Result<Config> {
+    let checked = Config::parse(&read(path)?, &path.display().to_string());
+    Ok(checked.with_context(|| format!("{} is not valid", path.display()))?.config)
+}
+
 fn check(file: &Path) -> anyhow::Result<ExitCode> {
     let Some(checked) = parse(&read(file)?, file) else { return Ok(ExitCode::FAILURE) };
     print(&format!("{}{}: no errors", numbered(&checked.warnings), file.display()))?;

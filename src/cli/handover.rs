@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 
+use super::config::load;
 use super::output;
 use crate::config::Config;
 use crate::net::plan::Left;
@@ -24,7 +25,7 @@ pub struct HandoverArguments {
 /// # Errors
 /// When there is no netlink socket to be had.
 pub fn run(arguments: &HandoverArguments) -> anyhow::Result<ExitCode> {
-    let config = read(&arguments.config);
+    let config = load(&arguments.config);
     let (left, keeps_nat) = match &config {
         Ok(config) => (left(config), config.device_interfaces.iter().any(hides_clients)),
         Err(error) => {
@@ -46,12 +47,6 @@ pub fn run(arguments: &HandoverArguments) -> anyhow::Result<ExitCode> {
     output::print(&summary(&applied, keeps_nat))?;
     applied.problems.iter().for_each(|problem| eprintln!("tandem: {problem}"));
     Ok(if applied.problems.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
-}
-
-fn read(file: &PathBuf) -> anyhow::Result<Config> {
-    let text = std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
-    let checked = Config::parse(&text, &file.display().to_string());
-    Ok(checked.with_context(|| format!("{} is not valid", file.display()))?.config)
 }
 
 fn left(config: &Config) -> Left {

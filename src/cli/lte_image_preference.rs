@@ -1,6 +1,5 @@
 //! `lte-image-preference`: which firmware images a modem stores and prefers, and the change of carrier as a transaction.
 
-use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
@@ -11,6 +10,7 @@ use crate::agent::socket::Request;
 use crate::event::ImageChanged;
 use crate::modem::driver::{ImageKind, Images};
 use crate::modem::image_change;
+use crate::net::way_out;
 
 /// Show or change the firmware image that an LTE modem prefers.
 #[derive(clap::Args)]
@@ -70,15 +70,15 @@ fn get(arguments: &ImageArguments) -> anyhow::Result<ExitCode> {
 
 fn set(arguments: &ImageArguments, carrier: &str, force: bool) -> anyhow::Result<ExitCode> {
     let (direct, interface) = (&arguments.direct, &arguments.interface);
-    // An agent knows which uplinks work; without one the main table tells.
     let changed = match by_agent(direct, interface, carrier, force)? {
         Some(changed) => changed,
-        None if force || has_other_way_out(Path::new("/proc/net/route"), interface) => {
+        None => {
+            // An agent knows which uplinks work; without one the main table tells.
+            if !force {
+                way_out::ensure_other(interface)?;
+            }
             beside_agent(direct, interface, carrier)?
         }
-        None => anyhow::bail!(
-            "{interface} may be the only way out of this router, and its modem restarts: use --force"
-        ),
     };
     let text = if arguments.json { serde_json::to_string_pretty(&changed)? } else { told(&changed) };
     output::print(&text)?;
@@ -154,37 +154,5 @@ fn told(changed: &ImageChanged) -> String {
         "unchanged" => format!("{after} runs already"),
         "changed" => format!("changed from {before} to {after}"),
         result => format!("{result} to {after}{cause}"),
-    }
-}
-
-/// Whether a default route leads out by another interface than `interface`.
-fn has_other_way_out(routes: &Path, interface: &str) -> bool {
-    let text = std::fs::read_to_string(routes).unwrap_or_default();
-    text.lines().skip(1).any(|line| {
-        let mut fields = line.split_whitespace();
-        let (device, destination) = (fields.next(), fields.next());
-        let mask = fields.nth(5);
-        device.is_some_and(|device| device != interface)
-            && (destination, mask) == (Some("00000000"), Some("00000000"))
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_a_default_route_of_another_interface_is_another_way_out() {
-        let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("route");
-        let head = "Iface\tDestination\tGateway\tFlags\tRefCnt\tUse\tMetric\tMask\tMTU\tWindow\tIRTT\n";
-        let check = |rows: &str| {
-            std::fs::write(&file, format!("{head}{rows}")).unwrap();
-            has_other_way_out(&file, "wwan0")
-        };
-        assert!(!check("wwan0\t00000000\t00000000\t0001\t0\t0\t300\t00000000\t0\t0\t0\n"));
-        assert!(!check("eth0\t0001A8C0\t00000000\t0001\t0\t0\t0\t00FFFFFF\t0\t0\t0\n"));
-        assert!(check("eth0\t00000000\t0101A8C0\t0003\t0\t0\t100\t00000000\t0\t0\t0\n"));
-        assert!(!check(""));
     }
 }

@@ -1,4 +1,4 @@
-//! `tandem show`: what the agent on this router, or central, knows.
+//! `tandem show`: what the agent on this router knows, or what is known without one; or what central knows.
 
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
@@ -8,7 +8,7 @@ use chrono::{DateTime, SecondsFormat, Utc};
 use comfy_table::{Table, presets};
 use serde_json::Value;
 
-use super::ask::AgentSocket;
+use super::ask::Local;
 use super::output::print;
 use crate::agent::socket::Request;
 use crate::agent::upload::server;
@@ -19,13 +19,13 @@ const ANSWER_DEADLINE: Duration = Duration::from_secs(30);
 /// A page of events takes far less.
 const ANSWER_MAX_BYTES: usize = 16 * 1024 * 1024;
 
-/// Show what the agent of this router knows; with --router, what central knows of any router.
+/// Show what is known of this router; with --router, what central knows of any router.
 #[derive(clap::Args)]
 pub struct ShowArguments {
     #[command(subcommand)]
     what: What,
     #[command(flatten)]
-    agent: AgentSocket,
+    local: Local,
     /// Ask central about this router.
     #[arg(long, global = true, value_name = "NAME")]
     router: Option<String>,
@@ -69,7 +69,7 @@ enum What {
 /// Runs the subcommand.
 ///
 /// # Errors
-/// When neither agent nor central answers, or they know no such thing.
+/// When there is no answer, or no such thing.
 pub fn run(arguments: &ShowArguments) -> anyhow::Result<ExitCode> {
     let began = Instant::now();
     match &arguments.what {
@@ -95,7 +95,7 @@ pub fn run(arguments: &ShowArguments) -> anyhow::Result<ExitCode> {
         }
         What::Config => {
             anyhow::ensure!(arguments.router.is_none(), "central keeps no configurations, only their hashes");
-            let text = arguments.agent.ask_running(&Request::Config)?;
+            let text = arguments.local.ask(&Request::Config)?;
             let text = text.as_str().unwrap_or_default();
             if arguments.json {
                 let table: toml::Table = text.parse().context("the agent's answer is not understood")?;
@@ -111,7 +111,7 @@ pub fn run(arguments: &ShowArguments) -> anyhow::Result<ExitCode> {
 impl ShowArguments {
     fn links(&self, name: Option<&str>) -> anyhow::Result<Vec<LinkStatus>> {
         let Some(router) = &self.router else {
-            let answer = self.agent.ask_running(&Request::Links { name: name.map(str::to_owned) })?;
+            let answer = self.local.ask(&Request::Links { name: name.map(str::to_owned) })?;
             return serde_json::from_value(answer).context("the agent's answer is not understood");
         };
         let status = self.fetch(router, "")?;
@@ -134,7 +134,7 @@ impl ShowArguments {
     ) -> anyhow::Result<Value> {
         match &self.router {
             Some(router) => Ok(of_central(&self.fetch(router, path)?)),
-            None => self.agent.ask_running(request),
+            None => self.local.ask(request),
         }
     }
 

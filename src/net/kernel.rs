@@ -23,7 +23,7 @@ use rtnetlink::sys::{AsyncSocket as _, SocketAddr, TokioSocket, protocols::NETLI
 use tokio::time::timeout;
 
 use super::message::{self, Held, Message};
-use super::state::{Address, Change, MAIN, PROTOCOL, Present, Route};
+use super::state::{Address, Change, MAIN, PROTOCOL, Present, Route, TABLE};
 use super::words::{DeviceStatus, FAMILIES, Problem};
 use crate::event::{IpFamily, IpSettings, Ipv4Settings, Ipv6Settings};
 
@@ -97,6 +97,22 @@ impl Kernel {
             present.routes.extend(routes);
         }
         Ok(present)
+    }
+
+    /// The default routes that traffic can follow while no agent runs: everybody's in the main table, and what an agent that was
+    /// killed left in ours.
+    ///
+    /// # Errors
+    /// [`Problem::Unreadable`].
+    pub async fn default_routes(&self) -> Result<Vec<Route>, Problem> {
+        let links = self.links().await?;
+        let names = links.iter().map(|told| (told.link.index, told.name.clone())).collect();
+        let mut routes = self.routes(IpFamily::Ipv4, RouteMessage::default(), &names).await?;
+        if links.iter().any(|told| told.ipv6) {
+            routes.extend(self.routes(IpFamily::Ipv6, RouteMessage::default(), &names).await?);
+        }
+        routes.retain(|route| [MAIN, TABLE].contains(&route.table));
+        Ok(routes)
     }
 
     /// Everybody's default routes in the main table over one interface.

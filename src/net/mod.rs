@@ -28,6 +28,8 @@ pub mod recorder;
 pub mod state;
 /// Settings of the kernel.
 pub mod sysctl;
+/// Another way out.
+pub mod way_out;
 /// What is asked and what is told.
 pub mod words;
 

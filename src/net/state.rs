@@ -92,6 +92,15 @@ impl Route {
     }
 }
 
+/// Of [`MAIN`] and [`TABLE`], those that flows without a mark follow: of each family ours, where there is one, else the one with
+/// the lowest metric.
+#[must_use]
+pub fn followed(routes: &[Route]) -> Vec<&Route> {
+    let of = |family| routes.iter().filter(move |route| route.family == family);
+    let first = |family| of(family).min_by_key(|route| (route.table != TABLE, route.metric));
+    [IpFamily::Ipv4, IpFamily::Ipv6].into_iter().filter_map(first).collect()
+}
+
 /// What a rule looks at.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Selector {
