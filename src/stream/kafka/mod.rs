@@ -181,10 +181,16 @@ impl Inner {
     fn offsets(&self, places: &[(Topic, u32, Offset)]) -> Result<Vec<u64>, StreamError> {
         let answer = self.insist(|| self.ask_offsets(places));
         if answer.is_err() {
-            let anew = Arc::new(self.cluster.client(&READER)?);
-            *self.asking.lock().unwrap_or_else(PoisonError::into_inner) = anew;
+            self.ask_anew()?;
         }
         answer
+    }
+
+    /// Has another client ask from now on.
+    fn ask_anew(&self) -> Result<(), StreamError> {
+        let anew = Arc::new(self.cluster.client(&READER)?);
+        *self.asking.lock().unwrap_or_else(PoisonError::into_inner) = anew;
+        Ok(())
     }
 
     /// Repeats a question to the brokers until it is answered, for [`ASK`] at most.

@@ -50,11 +50,17 @@ async fn ask(inner: Weak<Inner>, felt: Arc<Mutex<Felt>>) {
     loop {
         tokio::time::sleep(EVERY).await;
         let Some(inner) = inner.upgrade() else { return };
+        let silent = felt.lock().unwrap_or_else(PoisonError::into_inner).answered.elapsed() >= SILENT;
         let question = move || {
             let partitions = 0..inner.cluster.settings.partitions;
             let places: Vec<_> =
                 partitions.map(|partition| (Topic::Status, partition, Offset::End)).collect();
-            inner.ask_offsets(&places)
+            let answer = inner.ask_offsets(&places);
+            // Where nobody else asks, nobody else gives up a client that stays wrong.
+            if silent && answer.is_err() {
+                inner.ask_anew()?;
+            }
+            answer
         };
         let Ok(answer) = tokio::task::spawn_blocking(question).await else { return };
         let mut felt = felt.lock().unwrap_or_else(PoisonError::into_inner);
