@@ -125,13 +125,6 @@ impl Cluster {
         leader.expect("it was waited for")
     }
 
-    /// Where the log of a partition ends for those who read: each replica that counts has what stands before. `None` while nobody
-    /// leads.
-    pub fn had_by_all(&self, place: &KafkaSettings, topic: Topic, partition: i32) -> Option<i64> {
-        let name = place.named(topic.name());
-        self.asking.fetch_watermarks(&name, partition, Duration::from_secs(5)).ok().map(|(_, end)| end)
-    }
-
     /// Where the log of a partition ends on the disk of `broker`.
     pub fn held(&self, broker: u32, place: &KafkaSettings, topic: Topic, partition: i32) -> i64 {
         let log = format!("{broker}/log/{}-{partition}/{:020}.log", place.named(topic.name()), 0);
