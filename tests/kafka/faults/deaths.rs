@@ -102,12 +102,21 @@ async fn what_a_gateway_stored_and_could_not_acknowledge_counts_once() {
         killed += 1;
         assert!(killed <= UNANSWERED + IN_VAIN, "the gateway always answered first");
         cluster.until_whole().await;
-        // While one replica stands still, what the leaders hold is not acknowledged by all.
-        let leader = cluster.leader(&setting.place, Topic::Status, 0).await;
-        let stands = leader % 3 + 1;
+        // While one replica stands still, what the leaders hold is not acknowledged by all; and the gateway waits with it, whatever
+        // partitions that is in.
+        let mut leaders = Vec::new();
+        for partition in 0..PARTITIONS {
+            leaders.push(cluster.leader(&setting.place, Topic::Status, partition as usize).await);
+        }
+        let stands = leaders[0] % 3 + 1;
         let (paused, paused_at) = (cluster.pause(stands), Instant::now());
-        let held = |broker: u32| cluster.held(broker, &setting.place, Topic::Status, 0);
-        until("the leader holds what not all have", async || held(leader) > held(stands)).await;
+        let held = |broker: u32, partition| cluster.held(broker, &setting.place, Topic::Status, partition);
+        let is_ahead = |partition: u32| {
+            let (leader, partition) = (leaders[partition as usize], partition.cast_signed());
+            held(leader, partition) > held(stands, partition)
+        };
+        let holds_more = async || (0..PARTITIONS).any(is_ahead) || paused_at.elapsed() > COUNTS_STILL;
+        until("the leaders hold what not all have", holds_more).await;
         setting.gateways.remove(0).kill();
         // Later that replica may have been put out, and the gateway may have answered.
         unanswered += u64::from(paused_at.elapsed() < COUNTS_STILL);
