@@ -136,36 +136,30 @@ impl EpochProgress {
         self.islands.insert(first, last);
     }
 
-    fn declare(&mut self, mut dropped: Dropped) {
-        self.dropped.retain(|own| {
-            let apart = own.last < dropped.first || dropped.last < own.first;
-            if !apart {
-                dropped.first = dropped.first.min(own.first);
-                dropped.last = dropped.last.max(own.last);
-                dropped.count = dropped.count.saturating_add(own.count);
-            }
-            apart
-        });
-        if self.dropped.len() < DROPPED_MAX {
-            self.dropped.push(dropped);
-        }
+    fn declare(&mut self, dropped: Dropped) {
+        self.take_dropped(dropped, u64::saturating_add);
         self.settle();
     }
 
     /// What was given up there may be known already: of ranges that overlap the larger count is the safe one, for theirs
     /// together may count the same events twice.
-    fn learn_dropped(&mut self, mut told: Dropped) {
+    fn learn_dropped(&mut self, told: Dropped) {
+        self.take_dropped(told, u64::max);
+    }
+
+    /// Ranges that overlap become one, with what `together` makes of their counts.
+    fn take_dropped(&mut self, mut dropped: Dropped, together: fn(u64, u64) -> u64) {
         self.dropped.retain(|own| {
-            let apart = own.last < told.first || told.last < own.first;
+            let apart = own.last < dropped.first || dropped.last < own.first;
             if !apart {
-                told.first = told.first.min(own.first);
-                told.last = told.last.max(own.last);
-                told.count = told.count.max(own.count);
+                dropped.first = dropped.first.min(own.first);
+                dropped.last = dropped.last.max(own.last);
+                dropped.count = together(dropped.count, own.count);
             }
             apart
         });
         if self.dropped.len() < DROPPED_MAX {
-            self.dropped.push(told);
+            self.dropped.push(dropped);
         }
     }
 
