@@ -13,19 +13,15 @@ use std::fs;
 use std::io;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
 use std::time::Duration;
 
-use tokio::io::AsyncWriteExt as _;
-use tokio::process::Command;
 use tokio::task::JoinHandle;
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::{Instant, timeout_at};
 
+use super::program;
 use super::words::{Problem, Settings, Wanted};
 use crate::config::InterfaceType;
 
-/// Programs of the host may wait for its bus.
-const DEADLINE: Duration = Duration::from_secs(10);
 /// Servers that the C library reads from a file (`MAXNS`).
 const FILE_SERVERS_MAX: usize = 3;
 
@@ -283,28 +279,8 @@ async fn withdraw(way: &Way, device: &str) -> Result<(), Problem> {
 }
 
 async fn run(program: &str, arguments: &[String], input: &str) -> Result<(), Problem> {
-    let problem = |reason: String| Problem::Dns(format!("{program}: {reason}"));
-    let run = async {
-        let mut command = Command::new(program);
-        command
-            .args(arguments)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped())
-            .kill_on_drop(true);
-        let mut child = command.spawn()?;
-        if let Some(mut stdin) = child.stdin.take() {
-            let _ = stdin.write_all(input.as_bytes()).await;
-        }
-        child.wait_with_output().await
-    };
-    let output = timeout(DEADLINE, run).await.map_err(|_| problem("no answer in time".into()))?;
-    let output = output.map_err(|error: io::Error| problem(error.to_string()))?;
-    if output.status.success() {
-        return Ok(());
-    }
-    let text = String::from_utf8_lossy(&output.stderr);
-    Err(problem(text.lines().next().unwrap_or("failed").trim().to_owned()))
+    let done = program::run(program, arguments, input).await;
+    done.map(drop).map_err(|error| Problem::Dns(format!("{program}: {error}")))
 }
 
 /// Whole or not at all: a resolver may read at any time.

@@ -22,6 +22,8 @@ pub mod nat;
 pub mod plan;
 /// One probe through one uplink.
 pub mod probe;
+/// Programs of the host.
+mod program;
 /// The stand-in for a kernel.
 pub mod recorder;
 /// Routes, rules and the changes to them.

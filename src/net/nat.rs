@@ -13,20 +13,13 @@
 //! The mark decides in `ip rule`, and there only while the uplink carries traffic. Other bits of the mark are left alone.
 
 use std::io;
-use std::process::Stdio;
-use std::time::Duration;
 
-use tokio::io::AsyncWriteExt as _;
-use tokio::process::Command;
-use tokio::time::timeout;
-
+use super::program;
 use super::state::MARK_MASK;
 use super::words::{Problem, Uplink, Wanted};
 
 /// Our table.
 pub const TABLE: &str = "tandem";
-/// `nft` takes milliseconds.
-const DEADLINE: Duration = Duration::from_secs(10);
 
 /// The ruleset as text for `nft -f -`; takes the place of what our table held before.
 #[must_use]
@@ -153,32 +146,10 @@ pub async fn list() -> Result<String, Problem> {
 }
 
 async fn nft(arguments: &[&str], input: &str) -> Result<String, Problem> {
-    let problem = |error: io::Error| match error.kind() {
+    program::run("nft", arguments, input).await.map_err(|error| match error.kind() {
         io::ErrorKind::NotFound => Problem::Nat("the program nft is not installed".into()),
         _ => Problem::Nat(format!("nft: {error}")),
-    };
-    let run = async {
-        let mut command = Command::new("nft");
-        command
-            .args(arguments)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .kill_on_drop(true);
-        let mut child = command.spawn()?;
-        if let Some(mut stdin) = child.stdin.take() {
-            // One that ends without reading says why on its standard error.
-            let _ = stdin.write_all(input.as_bytes()).await;
-        }
-        child.wait_with_output().await
-    };
-    let output = timeout(DEADLINE, run).await.map_err(|_| Problem::Nat("nft: no answer in time".into()))?;
-    let output = output.map_err(problem)?;
-    if output.status.success() {
-        return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
-    }
-    let text = String::from_utf8_lossy(&output.stderr);
-    Err(Problem::Nat(format!("nft: {}", text.lines().next().unwrap_or("failed").trim())))
+    })
 }
 
 #[cfg(test)]
