@@ -13,7 +13,7 @@ use tokio::time::timeout;
 
 use super::link::{Place, detected, memory_key, packet_statistics};
 use super::recover::Climber;
-use super::run::{EVENTS_BYTES, first_status, with_interface};
+use super::run::{EVENTS_BYTES, first_status, no_lte_interface, with_interface};
 use super::slots::Roots;
 use super::socket::Request;
 use super::uplinks::circuit;
@@ -25,7 +25,7 @@ use crate::link::words::Identity;
 use crate::modem::driver::{Driver, OpenOptions};
 use crate::modem::port::Access;
 use crate::modem::report::{self, LteState};
-use crate::modem::sysfs::{self, Slot};
+use crate::modem::sysfs::Slot;
 use crate::net::kernel::Kernel;
 use crate::net::state::{Route, TABLE, followed};
 use crate::net::{Problem, way_out};
@@ -105,10 +105,10 @@ fn uplinks(config: &Config, found: Found) -> anyhow::Result<Told> {
 }
 
 async fn reset(config: &Config, roots: &Roots, name: &str, at: bool, force: bool) -> anyhow::Result<Value> {
-    let device = config.lte_interfaces().find(|device| device.name == name).with_context(|| {
-        let known: Vec<_> = config.lte_interfaces().map(|device| device.name.as_str()).collect();
-        format!("there is no LTE device-interface {name}; there are: {}", known.join(", "))
-    })?;
+    let device = config
+        .lte_interfaces()
+        .find(|device| device.name == name)
+        .with_context(|| no_lte_interface(config, name))?;
     if !force {
         way_out::ensure_other(&device.target_interface)?;
     }
@@ -228,7 +228,7 @@ async fn modem(config: &Config, device: &DeviceInterface, roots: &Roots, slots: 
 
 /// How to open it: for both families, or a look would end the session of the one that is not configured.
 fn opening(config: &Config, device: &DeviceInterface, roots: &Roots) -> OpenOptions {
-    let through_proxy = config.agent.qmi_proxy && roots.sys.as_os_str() == sysfs::DEFAULT_ROOT;
+    let through_proxy = config.agent.qmi_proxy && roots.is_machine();
     OpenOptions {
         access: if through_proxy { Access::Auto } else { Access::Direct },
         state: Some(config.agent.state_dir.clone()),

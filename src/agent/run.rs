@@ -109,14 +109,13 @@ fn read(file: &ConfigFile) -> anyhow::Result<Config> {
 
 /// How control ports are opened: through a proxy that is there, else shared by one of our own. The machine's proxy is
 /// for the machine's own modems, not for simulated ones.
-fn opening(through_proxy: bool, sysfs: &Path) -> OpenOptions {
+fn opening(through_proxy: bool, roots: &Roots) -> OpenOptions {
     let direct = OpenOptions { access: Access::Direct, ..OpenOptions::default() };
     if !through_proxy {
         return direct;
     }
     if port::has_proxy() {
-        let simulated = sysfs != Path::new(crate::modem::sysfs::DEFAULT_ROOT);
-        return if simulated { direct } else { OpenOptions::default() };
+        return if roots.is_machine() { OpenOptions::default() } else { direct };
     }
     match Proxy::listen() {
         Ok(proxy) => OpenOptions { proxy: Some(Arc::new(proxy)), ..direct },
@@ -174,7 +173,7 @@ impl Agent {
         Self {
             correlations: Arc::new(Correlations::new(correlation_prefix.clone())),
             correlation_prefix,
-            opening: opening(config.agent.qmi_proxy, &options.roots.sys),
+            opening: opening(config.agent.qmi_proxy, &options.roots),
             options,
             file,
             in_force: watch::Sender::new(Arc::new(config.clone())),
@@ -219,7 +218,7 @@ impl Agent {
         let serving = tokio::spawn(server.serve(commands));
         let watching = tokio::spawn(slots::watch(self.options.roots.clone(), self.slots.clone()));
         self.start_uplinks()?;
-        for device in lte(&self.config).cloned().collect::<Vec<_>>() {
+        for device in self.config.lte_interfaces().cloned().collect::<Vec<_>>() {
             self.try_link(&device).await;
         }
         self.start_upload();
@@ -275,7 +274,7 @@ impl Agent {
     /// What was missing may have come.
     async fn try_held(&mut self) {
         let is_held = |device: &&DeviceInterface| self.held.contains_key(&device.name);
-        for device in lte(&self.config).filter(is_held).cloned().collect::<Vec<_>>() {
+        for device in self.config.lte_interfaces().filter(is_held).cloned().collect::<Vec<_>>() {
             self.try_link(&device).await;
         }
     }
@@ -428,7 +427,7 @@ impl Agent {
         let untouched = changes.untouched.iter().filter(|name| common && !self.held.contains_key(*name));
         let touched = [&changes.added, &changes.redialled, &changes.adjusted].into_iter().flatten();
         let names: Vec<_> = touched.chain(untouched).collect();
-        for device in lte(&checked.config).filter(|device| names.contains(&&device.name)) {
+        for device in checked.config.lte_interfaces().filter(|device| names.contains(&&device.name)) {
             parts.push(part(&checked.config, device)?);
         }
         self.config = checked.config;
@@ -643,8 +642,7 @@ impl Agent {
         if let Some(held) = self.held.values().find(|status| status.is_called(name)) {
             return format!("{} is stopped: {}", held.name, held.state_cause);
         }
-        let known: Vec<&str> = lte(&self.config).map(|device| device.name.as_str()).collect();
-        format!("there is no LTE device-interface {name}; there are: {}", known.join(", "))
+        no_lte_interface(&self.config, name)
     }
 
     async fn order(&self, name: &str, order: Order, done: &str) -> Answer {
@@ -735,11 +733,6 @@ fn link_config(config: &Config, device: &DeviceInterface) -> anyhow::Result<Link
     })
 }
 
-/// Those that have a task of their own.
-fn lte(config: &Config) -> impl Iterator<Item = &DeviceInterface> {
-    config.device_interfaces.iter().filter(|device| device.kind == InterfaceType::Lte)
-}
-
 fn families(device: &DeviceInterface) -> Vec<IpFamily> {
     let dhcp = device.network_interface().map(|network| network.dhcp).unwrap_or_default();
     let mut families = Vec::new();
@@ -762,6 +755,12 @@ fn secret(inline: Option<&Secret>, file: Option<&Path>) -> anyhow::Result<Option
         }
         (None, None) => Ok(None),
     }
+}
+
+/// What to say where there is none of that name.
+pub(super) fn no_lte_interface(config: &Config, name: &str) -> String {
+    let known: Vec<&str> = config.lte_interfaces().map(|device| device.name.as_str()).collect();
+    format!("there is no LTE device-interface {name}; there are: {}", known.join(", "))
 }
 
 /// As far as the configuration tells it.

@@ -27,6 +27,12 @@ impl Default for Roots {
 }
 
 impl Roots {
+    /// Whether they show the machine itself, and not a simulated one.
+    #[must_use]
+    pub fn is_machine(&self) -> bool {
+        self.sys == Path::new(sysfs::DEFAULT_ROOT)
+    }
+
     /// The slots there are now, their device nodes under our `dev`. What cannot be read is logged.
     #[must_use]
     pub fn slots(&self) -> Vec<Slot> {

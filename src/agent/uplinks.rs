@@ -643,8 +643,11 @@ impl Uplinks {
         self.look_at_wired().await;
         // Routes first, then the addresses of what is ours no longer.
         self.carry_out().await;
-        let now = modems(&config);
-        let given_up: Vec<_> = modems(&before).into_iter().filter(|name| !now.contains(name)).collect();
+        let given_up: Vec<_> = before
+            .lte_interfaces()
+            .map(|device| device.target_interface.as_str())
+            .filter(|name| !config.lte_interfaces().any(|device| device.target_interface == *name))
+            .collect();
         if !given_up.is_empty() {
             for problem in self.setup.network.give_up(&given_up).await {
                 tracing::warn!("{problem}");
@@ -687,11 +690,6 @@ impl Uplinks {
 
 fn interfaces(config: &Config) -> Vec<&str> {
     config.device_interfaces.iter().map(|device| device.target_interface.as_str()).collect()
-}
-
-fn modems(config: &Config) -> Vec<&str> {
-    let lte = |device: &&DeviceInterface| device.kind == InterfaceType::Lte;
-    config.device_interfaces.iter().filter(lte).map(|device| device.target_interface.as_str()).collect()
 }
 
 /// What became of a probe.

@@ -243,7 +243,7 @@ impl Cause {
 }
 
 /// Types of the verbose call end reason.
-mod verbose {
+pub(crate) mod verbose {
     pub const INTERNAL: u16 = 2;
     pub const CALL_MANAGER: u16 = 3;
     pub const TGPP: u16 = 6;

@@ -36,12 +36,9 @@ use super::sysfs::Slot;
 use crate::at::{CallEnd, Command, Reply};
 use crate::config::Serial;
 use crate::event::{IpFamily, Reject};
-use crate::link::failure::Cause;
+use crate::link::failure::{Cause, verbose};
 use crate::link::words::Identity;
 use crate::qmi::{ProtocolError, Refusal, Request, Service, VerboseCallEndReason, ctl, dms, wds};
-
-/// Type of the verbose call end reasons that are session management causes of 3GPP.
-const THREE_GPP: u16 = 6;
 
 /// Deadlines of the exchanges.
 #[derive(Clone, Copy, Debug)]
@@ -271,7 +268,7 @@ impl Driver {
         let command = Command::new("AT+CEER").expect("a fixed text that begins with AT");
         let reply = self.at(&command).await?;
         Ok(CallEnd::read(&reply.information).map(|told| {
-            let named = |reason| VerboseCallEndReason { reason_type: THREE_GPP, reason }.name();
+            let named = |reason| VerboseCallEndReason { reason_type: verbose::TGPP, reason }.name();
             let cause = told.cause.and_then(|code| Some((code, named(code)?.to_owned())));
             Cause::told_over_at(cause, told.words)
         }))
