@@ -7,13 +7,14 @@ use axum::body::Body;
 use axum::http::{Request, StatusCode, header};
 use chrono::{DateTime, Utc};
 use tandem::event::{
-    AgentSampled, BATCH_MEDIA_TYPE, Body as EventBody, CellRun, ClockState, Epoch, Event, Origin,
-    ProbeSampled, Radio, SPAN_HEADER, Sequence, SignalSampled, Span, TrafficSampled,
+    AgentSampled, BATCH_MEDIA_TYPE, Body as EventBody, ClockState, Epoch, Event, Origin, ProbeSampled,
+    SPAN_HEADER, Sequence, SignalSampled, Span, TrafficSampled,
 };
 use tandem::gateway::{Admission, Gateway, router};
 use tower::ServiceExt as _;
 
 use crate::figure::{Bench, cpu_s, figure};
+use crate::signal;
 
 /// Samples of the signal in a batch: two links, one each ten seconds, a minute long.
 const SAMPLES: usize = 12;
@@ -126,24 +127,7 @@ pub fn agent() -> EventBody {
 
 /// A minute of the signal of one link.
 pub fn signal(seed: usize) -> SignalSampled {
-    let samples = SAMPLES / 2;
-    let wave = |n: usize| i16::try_from((n * 7 + seed * 13) % 9).expect("below 9");
-    let column = |base: i16| (0..samples).map(|n| Some(base + wave(n))).collect::<Vec<_>>();
-    let run = CellRun {
-        count: u32::try_from(samples).expect("few"),
-        radio: Radio::Lte,
-        band: Some(3),
-        cell_id: Some(0x01a2_b301),
-        tac: Some(4_711),
-    };
-    SignalSampled {
-        offset_ms: (0..samples as u32).map(|n| n * 10_000).collect(),
-        rssi_dbm: column(-70),
-        rsrp_dbm: column(-101),
-        rsrq_db: column(-12),
-        snr_db: (0..samples).map(|n| Some(f32::from(wave(n)) + 0.4)).collect(),
-        runs: vec![run],
-    }
+    signal::sampled(seed, SAMPLES / 2)
 }
 
 /// A minute of the traffic of one link.

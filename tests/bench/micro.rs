@@ -6,6 +6,8 @@ mod fold;
 #[cfg(feature = "central")]
 mod gateway;
 mod qmi;
+#[cfg(feature = "central")]
+mod signal;
 mod spool;
 #[cfg(feature = "central")]
 mod stream;

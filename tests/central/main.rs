@@ -1,6 +1,8 @@
 //! Central: the views it folds, keeps and remembers, and the API over them, called in memory.
 #![cfg(feature = "central")]
 
+#[path = "../support/answer.rs"]
+mod answer;
 mod events;
 mod live;
 mod past;
@@ -13,7 +15,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use axum::body::Body;
-use axum::http::{HeaderMap, Request, StatusCode, header};
+use axum::http::{Request, StatusCode, header};
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::Value;
 use tandem::api::{self, Sources};
@@ -23,6 +25,8 @@ use tandem::view::{FleetView, RouterView};
 use tokio::sync::watch;
 use tower::ServiceExt as _;
 
+use answer::Answer;
+
 /// A central over a stream, its API called in memory.
 struct Bench {
     stream: Shared,
@@ -30,14 +34,6 @@ struct Bench {
     app: axum::Router,
     stop: watch::Sender<bool>,
     folder: tempfile::TempDir,
-}
-
-/// What the API answered.
-#[derive(Debug)]
-struct Answer {
-    status: StatusCode,
-    headers: HeaderMap,
-    body: Vec<u8>,
 }
 
 impl Bench {
@@ -83,10 +79,7 @@ impl Bench {
     }
 
     async fn send(&self, request: Request<Body>) -> Answer {
-        let response = self.app.clone().oneshot(request).await.unwrap();
-        let (parts, body) = response.into_parts();
-        let body = axum::body::to_bytes(body, usize::MAX).await.unwrap().to_vec();
-        Answer { status: parts.status, headers: parts.headers, body }
+        Answer::of(self.app.clone().oneshot(request).await.unwrap()).await
     }
 
     async fn get(&self, path: &str) -> Answer {
@@ -112,17 +105,6 @@ impl Answer {
         assert_eq!(self.status, StatusCode::OK, "{}", String::from_utf8_lossy(&self.body));
         assert_eq!(self.headers[header::CONTENT_TYPE], "application/json");
         serde_json::from_slice(&self.body).unwrap()
-    }
-
-    /// The detail of a problem with `status`.
-    fn problem(&self, status: u16) -> String {
-        let text = String::from_utf8_lossy(&self.body);
-        assert_eq!(self.status.as_u16(), status, "{text}");
-        assert_eq!(self.headers[header::CONTENT_TYPE], "application/problem+json");
-        let problem: Value = serde_json::from_slice(&self.body).unwrap();
-        assert_eq!(problem["status"], status);
-        assert!(problem["type"].is_string() && problem["title"].is_string(), "{text}");
-        problem["detail"].as_str().unwrap().to_owned()
     }
 }
 

@@ -1,24 +1,29 @@
 //! The gateway as a router meets it: in memory, then over real TLS.
 #![cfg(feature = "central")]
 
+#[path = "../support/answer.rs"]
+mod answer;
 mod events;
 mod memory;
 mod overload;
 mod patience;
 mod program;
 mod property;
+#[path = "../support/started.rs"]
+mod started;
 mod tls;
 
 use std::sync::Arc;
 
 use axum::body::Body;
-use axum::http::{Request, Response, StatusCode, header};
+use axum::http::{Request, StatusCode, header};
 use serde_json::Value;
 use tandem::event::{Acknowledgement, BATCH_MEDIA_TYPE, SPAN_HEADER, Sequence};
 use tandem::gateway::{self, Admission, Gateway, Tokens};
 use tandem::stream::{Limit, Memory, Position, Shared, Stored, Topic};
 use tower::ServiceExt as _;
 
+use answer::Answer;
 use events::EPOCH;
 
 /// A gateway in front of a stream, called in memory.
@@ -27,14 +32,6 @@ struct Bench {
     stream: Shared,
     gateway: Arc<Gateway>,
     app: axum::Router,
-}
-
-/// What the gateway answered.
-#[derive(Debug)]
-struct Answer {
-    status: StatusCode,
-    headers: axum::http::HeaderMap,
-    body: Vec<u8>,
 }
 
 impl Bench {
@@ -68,12 +65,6 @@ impl Bench {
 }
 
 impl Answer {
-    async fn of(response: Response<Body>) -> Self {
-        let (parts, body) = response.into_parts();
-        let body = axum::body::to_bytes(body, usize::MAX).await.unwrap().to_vec();
-        Self { status: parts.status, headers: parts.headers, body }
-    }
-
     /// The sequence acknowledged.
     fn acknowledged(&self) -> u64 {
         assert_eq!(self.status, StatusCode::OK, "{}", String::from_utf8_lossy(&self.body));
@@ -81,17 +72,6 @@ impl Answer {
             serde_json::from_slice(&self.body).unwrap();
         assert_eq!(epoch.to_string(), EPOCH);
         sequence
-    }
-
-    /// The detail of a problem with `status`.
-    fn problem(&self, status: u16) -> String {
-        let text = String::from_utf8_lossy(&self.body);
-        assert_eq!(self.status.as_u16(), status, "{text}");
-        assert_eq!(self.headers[header::CONTENT_TYPE], "application/problem+json");
-        let problem: Value = serde_json::from_slice(&self.body).unwrap();
-        assert_eq!(problem["status"], status);
-        assert!(problem["type"].is_string() && problem["title"].is_string(), "{text}");
-        problem["detail"].as_str().unwrap().to_owned()
     }
 
     fn retry_after_s(&self) -> u64 {

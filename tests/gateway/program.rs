@@ -1,8 +1,7 @@
 //! `tandem central` as a program: over TLS with tokens, ended and begun again, and what it says when it cannot begin.
 
-use std::io::{BufRead as _, BufReader};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command};
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
@@ -10,17 +9,11 @@ use nix::unistd::Pid;
 use reqwest::Client;
 
 use super::events::status;
+use super::started::{Started, central, start};
 use super::tls::{Authority, authority, files};
 use super::*;
 
 const PATIENCE: Duration = Duration::from_secs(30);
-
-fn central(data: &Path, arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_tandem"));
-    command.args(["central", "--listen", "127.0.0.1:0", "--data"]).arg(data).args(arguments);
-    command.env("NO_COLOR", "1").stderr(Stdio::piped());
-    command
-}
 
 /// One that listens; killed with the value.
 struct Program {
@@ -30,12 +23,8 @@ struct Program {
 
 impl Program {
     fn start(data: &Path, arguments: &[&str]) -> Self {
-        let mut child = central(data, arguments).spawn().unwrap();
-        let mut lines = BufReader::new(child.stderr.take().unwrap()).lines().map_while(Result::ok);
-        let address =
-            lines.find_map(|line| line.split_once("listening address=").map(|(_, at)| at.to_owned()));
-        let address: std::net::SocketAddr = address.expect("it listens").trim().parse().unwrap();
-        // Read on, or it would wait for us.
+        let Started { child, address, lines } = start(central(data).args(arguments));
+        let address: std::net::SocketAddr = address.parse().unwrap();
         std::thread::spawn(move || lines.for_each(drop));
         Self { child, port: address.port() }
     }
@@ -109,7 +98,7 @@ async fn the_program_takes_events_over_tls_by_token_and_knows_them_after_a_resta
         "{told}"
     );
 
-    let second = central(&data, &[]).output().unwrap();
+    let second = central(&data).output().unwrap();
     let text = String::from_utf8_lossy(&second.stderr);
     assert!(!second.status.success() && text.contains("in use by another process"), "{text}");
     assert!(text.contains(data.to_str().unwrap()), "{text}");

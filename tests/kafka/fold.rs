@@ -53,19 +53,11 @@ impl Folder {
 /// What the state says of each router.
 async fn state(stream: &Kafka) -> BTreeMap<String, RouterView> {
     let mut routers = BTreeMap::new();
-    for bounds in stream.bounds(Topic::State).await.unwrap() {
-        let mut position =
-            Position { topic: Topic::State, partition: bounds.partition, offset: bounds.first };
-        while position.offset < bounds.next {
-            let batch = stream.read(position, Limit::default()).await.unwrap();
-            position.offset = batch.next;
-            for stored in batch.records {
-                match stored.record.value {
-                    Some(json) => routers.insert(stored.record.key, serde_json::from_slice(&json).unwrap()),
-                    None => routers.remove(&stored.record.key),
-                };
-            }
-        }
+    for record in outside::all(stream, Topic::State).await {
+        match record.value {
+            Some(json) => routers.insert(record.key, serde_json::from_slice(&json).unwrap()),
+            None => routers.remove(&record.key),
+        };
     }
     routers
 }

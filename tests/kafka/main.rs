@@ -15,6 +15,8 @@ mod refused;
 mod roles;
 mod router;
 mod secure;
+#[path = "../support/started.rs"]
+mod started;
 mod topics;
 
 use std::time::Duration;

@@ -12,9 +12,7 @@ use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::unistd::{SysconfVar, pipe2, sysconf};
 use rdkafka::ClientConfig;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
-use tandem::stream::{
-    Kafka, KafkaSettings, Limit, Position, Record, Sqlite, SqliteSettings, Stream as _, Topic,
-};
+use tandem::stream::{Kafka, KafkaSettings, Record, Sqlite, SqliteSettings, Stream as _, Topic};
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::net::unix::pipe;
 use tokio::time::timeout;
@@ -114,18 +112,11 @@ async fn an_operator_moves_to_kafka_without_losing_history() {
     let stream = Arc::new(Kafka::open(settings.clone()).await.unwrap());
     let mut last = std::collections::HashMap::new();
     let mut oldest = Utc::now();
-    for bounds in stream.bounds(Topic::Status).await.unwrap() {
-        let mut position = Position { topic: Topic::Status, partition: bounds.partition, offset: 0 };
-        while position.offset < bounds.next {
-            let batch = stream.read(position, Limit::default()).await.unwrap();
-            position.offset = batch.next;
-            for stored in batch.records {
-                let event = tandem::event::Event::from_json(stored.record.value.as_ref().unwrap()).unwrap();
-                let before = last.insert(stored.record.key, event.sequence);
-                assert!(before.is_none_or(|before| before < event.sequence));
-                oldest = oldest.min(stored.record.time);
-            }
-        }
+    for record in outside::all(&stream, Topic::Status).await {
+        let event = tandem::event::Event::from_json(record.value.as_ref().unwrap()).unwrap();
+        let before = last.insert(record.key, event.sequence);
+        assert!(before.is_none_or(|before| before < event.sequence));
+        oldest = oldest.min(record.time);
     }
     assert!((oldest - long_ago).num_minutes() <= 2);
 

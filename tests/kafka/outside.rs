@@ -43,7 +43,8 @@ pub fn kcat_writes(settings: &KafkaSettings, topic: Topic, key: &str, headers: &
     assert!(child.wait().unwrap().success());
 }
 
-async fn all(stream: &Kafka, topic: Topic) -> Vec<Record> {
+/// Everything of a topic, partition by partition.
+pub async fn all(stream: &Kafka, topic: Topic) -> Vec<Record> {
     let mut records = Vec::new();
     for bounds in stream.bounds(topic).await.unwrap() {
         let mut position = Position { topic, partition: bounds.partition, offset: bounds.first };

@@ -1,13 +1,13 @@
 //! Central in several processes: what one takes in, another shows.
 
 use std::ffi::OsStr;
-use std::io::{BufRead as _, BufReader};
-use std::process::{Child, Command, Stdio};
+use std::process::Child;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use tandem::stream::{Kafka, KafkaSettings, Stream as _, Topic};
 
+use super::started::{Started, central, start};
 use super::{PATIENCE, broker, events};
 
 /// A `tandem central` of its own.
@@ -27,25 +27,10 @@ impl Process {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let data = tempfile::tempdir().unwrap();
         let stream = format!("kafka://{}/{}", settings.servers, settings.prefix);
-        let mut child = Command::new(env!("CARGO_BIN_EXE_tandem"))
-            .args(["central", "--listen", "127.0.0.1:0", "--role", role, "--stream", &stream])
-            .args(["--kafka-set", &format!("partitions={}", settings.partitions), "--data"])
-            .arg(data.path())
-            .args(more)
-            .env("NO_COLOR", "1")
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut lines = BufReader::new(child.stderr.take().unwrap()).lines().map_while(Result::ok);
-        let mut said = Vec::new();
-        let address = loop {
-            let line = lines.next().unwrap_or_else(|| panic!("{role} ended: {}", said.join("\n")));
-            if let Some((_, address)) = line.split_once("listening address=") {
-                break address.trim().to_owned();
-            }
-            said.push(line);
-        };
-        // Read on, or it would wait for us.
+        let mut command = central(data.path());
+        command.args(["--role", role, "--stream", &stream]);
+        command.args(["--kafka-set", &format!("partitions={}", settings.partitions)]).args(more);
+        let Started { child, address, lines } = start(&mut command);
         std::thread::spawn(move || lines.for_each(drop));
         Self { child, address, _data: data }
     }

@@ -12,12 +12,12 @@ use tandem::agent::journal::Journal;
 use tandem::agent::upload::{self, Deadlines, Progress};
 use tandem::config::{Privacy, Secret, Upload};
 use tandem::event::{Body, ConfigRolledBack, Event, Sequence};
-use tandem::stream::{Kafka, KafkaSettings, Limit, Position, Sqlite, SqliteSettings, Stream as _, Topic};
+use tandem::stream::{Kafka, KafkaSettings, Record, Sqlite, SqliteSettings, Topic};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
-use super::{PATIENCE, broker, secure};
+use super::{PATIENCE, broker, outside, secure};
 
 const EVENTS: u64 = 300;
 
@@ -73,21 +73,13 @@ async fn until_acknowledged(journal: &Journal, events: u64) {
 }
 
 async fn causes(stream: &Kafka) -> Vec<u64> {
-    let mut causes = Vec::new();
-    for bounds in stream.bounds(Topic::Status).await.unwrap() {
-        let mut position = Position { topic: Topic::Status, partition: bounds.partition, offset: 0 };
-        while position.offset < bounds.next {
-            let batch = stream.read(position, Limit::default()).await.unwrap();
-            position.offset = batch.next;
-            for stored in batch.records {
-                assert_eq!(stored.record.key, "branch-0042");
-                let event = Event::from_json(stored.record.value.as_ref().unwrap()).unwrap();
-                let Body::ConfigRolledBack(body) = event.body else { panic!("another event") };
-                causes.push(body.cause.parse().unwrap());
-            }
-        }
-    }
-    causes
+    let cause = |record: Record| {
+        assert_eq!(record.key, "branch-0042");
+        let event = Event::from_json(record.value.as_ref().unwrap()).unwrap();
+        let Body::ConfigRolledBack(body) = event.body else { panic!("another event") };
+        body.cause.parse().unwrap()
+    };
+    outside::all(stream, Topic::Status).await.into_iter().map(cause).collect()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

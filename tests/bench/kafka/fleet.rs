@@ -2,10 +2,12 @@
 
 use chrono::{DateTime, Utc};
 use tandem::event::{
-    AgentSampled, Body, CauseSource, CellRun, ClockState, Epoch, Event, FailureClass, LinkChanged,
-    LinkFailed, LinkState, Origin, ProbeSampled, Radio, Sequence, SignalSampled, TrafficSampled,
+    AgentSampled, Body, CauseSource, ClockState, Epoch, Event, FailureClass, LinkChanged, LinkFailed,
+    LinkState, Origin, ProbeSampled, Sequence, TrafficSampled,
 };
 use tandem::stream::{CE_TYPE, Record, Topic};
+
+use crate::signal;
 
 /// Between two samples of a link.
 const SAMPLE_S: f64 = 10.0;
@@ -32,7 +34,7 @@ pub fn batch(number: usize, first: u64, time: DateTime<Utc>, seconds: f64) -> Ve
     let (minutes, interval_ms) = ((seconds / 60.0).ceil() as u32, (seconds * 1e3) as u32);
     let mut bodies: Vec<(Option<&str>, Body)> = Vec::with_capacity(9);
     for link in LINKS {
-        bodies.push((Some(link), signal(number, (seconds / SAMPLE_S) as usize).into()));
+        bodies.push((Some(link), signal::sampled(number, (seconds / SAMPLE_S) as usize).into()));
         let traffic = TrafficSampled {
             offset_ms: (1..=minutes).map(|minute| minute * 60_000).collect(),
             rx_bytes: column(minutes, 48_213 + number as u64 % 977),
@@ -116,26 +118,6 @@ fn events(number: usize, first: u64, time: DateTime<Utc>, bodies: Vec<(Option<&s
 /// What hardly moves, once a minute.
 fn column(minutes: u32, value: u64) -> Vec<u64> {
     (0..u64::from(minutes)).map(|minute| value + minute % 7).collect()
-}
-
-fn signal(seed: usize, samples: usize) -> SignalSampled {
-    let wave = |n: usize| i16::try_from((n * 7 + seed * 13) % 9).expect("below 9");
-    let column = |base: i16| (0..samples).map(|n| Some(base + wave(n))).collect::<Vec<_>>();
-    let run = CellRun {
-        count: u32::try_from(samples).expect("few"),
-        radio: Radio::Lte,
-        band: Some(3),
-        cell_id: Some(0x01a2_b301),
-        tac: Some(4_711),
-    };
-    SignalSampled {
-        offset_ms: (0..samples as u32).map(|n| n * 10_000).collect(),
-        rssi_dbm: column(-70),
-        rsrp_dbm: column(-101),
-        rsrq_db: column(-12),
-        snr_db: (0..samples).map(|n| Some(f32::from(wave(n)) + 0.4)).collect(),
-        runs: vec![run],
-    }
 }
 
 fn changed(from: LinkState, to: LinkState, cause: &str) -> LinkChanged {

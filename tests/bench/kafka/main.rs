@@ -5,6 +5,10 @@ mod fleet;
 mod fold;
 mod load;
 mod process;
+#[path = "../signal.rs"]
+mod signal;
+#[path = "../../support/started.rs"]
+mod started;
 mod target;
 
 use std::str::FromStr;

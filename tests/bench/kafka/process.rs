@@ -1,14 +1,15 @@
 //! `tandem central` in a process of its own, and what it takes.
 
-use std::io::{BufRead as _, BufReader};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::Child;
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::Value;
 use tandem::stream::KafkaSettings;
+
+use crate::started::{Started, central, start};
 
 /// Ticks of `/proc/PID/stat`, the same on every Linux.
 const TICKS_PER_S: f64 = 100.0;
@@ -27,17 +28,8 @@ impl Process {
             "kafka://{}/{}?partitions={}&replication=1",
             place.servers, place.prefix, place.partitions
         );
-        let mut child = Command::new(env!("CARGO_BIN_EXE_tandem"))
-            .args(["central", "--listen", "127.0.0.1:0", "--role", role, "--stream", &stream, "--data"])
-            .arg(data)
-            .env("NO_COLOR", "1")
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("the program");
-        let mut lines = BufReader::new(child.stderr.take().expect("a pipe")).lines().map_while(Result::ok);
-        let address = lines
-            .find_map(|line| Some(line.split_once("listening address=")?.1.trim().to_owned()))
-            .expect("it listens");
+        let mut command = central(data);
+        let Started { child, address, lines } = start(command.args(["--role", role, "--stream", &stream]));
         std::thread::spawn(move || lines.for_each(drop));
         Self { child, url: format!("http://{address}"), client: reqwest::Client::new() }
     }

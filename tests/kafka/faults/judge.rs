@@ -2,6 +2,7 @@
 //! counts it once.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Debug;
 use std::process::Command;
 
 use serde_json::Value;
@@ -68,14 +69,7 @@ async fn node_counts_once(name: &str, node: &Process, told: &[Told], beside: usi
     })
     .await;
     if !complete {
-        for told in told {
-            println!(
-                "{}: told {}, counted {:?}",
-                told.name,
-                told.events,
-                shown.get(&told.name).map(|r| &r["completeness"])
-            );
-        }
+        say_counts(told, &shown, |router| router["completeness"].clone());
         println!("{:?}", node.ask("/readyz").await);
         panic!("{name} has not counted all");
     }
@@ -114,14 +108,7 @@ async fn state_counts_once(place: &KafkaSettings, told: &[Told], beside: usize) 
     })
     .await;
     if !complete {
-        for told in told {
-            println!(
-                "{}: told {}, counted {:?}",
-                told.name,
-                told.events,
-                state.get(&told.name).map(|view| view.completeness())
-            );
-        }
+        say_counts(told, &state, |view| view.completeness());
         panic!("the folds have not counted all");
     }
     assert_eq!(state.len(), told.len() + beside, "the state holds all routers and no others");
@@ -142,6 +129,13 @@ async fn state_counts_once(place: &KafkaSettings, told: &[Told], beside: usize) 
             "state of {}",
             told.name
         );
+    }
+}
+
+/// Prints how much each router told, and what was counted of it.
+fn say_counts<V, C: Debug>(told: &[Told], found: &BTreeMap<String, V>, counts: impl Fn(&V) -> C) {
+    for told in told {
+        println!("{}: told {}, counted {:?}", told.name, told.events, found.get(&told.name).map(&counts));
     }
 }
 

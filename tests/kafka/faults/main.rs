@@ -17,6 +17,8 @@ mod process;
 mod routers;
 mod setting;
 mod sheet;
+#[path = "../../support/started.rs"]
+mod started;
 mod storm;
 mod straight;
 

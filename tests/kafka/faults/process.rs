@@ -1,8 +1,7 @@
 //! `tandem central` in a process of its own.
 
 use std::collections::VecDeque;
-use std::io::{BufRead as _, BufReader};
-use std::process::{Child, Command, Stdio};
+use std::process::Child;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -10,6 +9,8 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::Value;
 use tandem::stream::KafkaSettings;
+
+use super::started::{Started, central, start};
 
 const LOG_LINES: usize = 30;
 const ASK: Duration = Duration::from_secs(20);
@@ -32,25 +33,11 @@ impl Process {
             "kafka://{}/{}?partitions={}&replication=3",
             place.servers, place.prefix, place.partitions
         );
-        let mut child = Command::new(env!("CARGO_BIN_EXE_tandem"))
-            .args(["central", "--listen", "127.0.0.1:0", "--role", role, "--stream", &stream, "--data"])
-            .arg(data.path())
-            .env("NO_COLOR", "1")
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut lines = BufReader::new(child.stderr.take().unwrap()).lines().map_while(Result::ok);
-        let mut said = VecDeque::new();
-        let url = loop {
-            let line = lines.next().unwrap_or_else(|| panic!("{role} ended: {said:#?}"));
-            if let Some((_, address)) = line.split_once("listening address=") {
-                break format!("http://{}", address.trim());
-            }
-            said.push_back(line);
-        };
-        let log = Arc::new(Mutex::new(said));
+        let mut command = central(data.path());
+        let Started { child, address, lines } = start(command.args(["--role", role, "--stream", &stream]));
+        let url = format!("http://{address}");
+        let log = Arc::<Mutex<VecDeque<String>>>::default();
         let kept = Arc::clone(&log);
-        // Read on, or it would wait for us.
         std::thread::spawn(move || {
             for line in lines {
                 let mut log = kept.lock().unwrap();
