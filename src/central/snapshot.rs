@@ -1,20 +1,21 @@
 //! Views on disk, so that a restart serves at once and the past can be looked at.
 //!
-//! A snapshot is a zstd file of JSON lines: a header (format, version, stream, freshness, number of routers), then
-//! one [`RouterView`] a line. The stream is named because its offsets mean nothing in another one: a central that
-//! moved to Kafka leaves its snapshots of the embedded stream aside. It is written beside its place and moved there, so it is whole or not there; the
-//! checksum of zstd and the number of routers tell a damaged one. What cannot be read is no loss: the view is
-//! folded again from the stream.
+//! A snapshot is a zstd file of items, each CBOR (RFC 8949) behind its length in four octets, the highest first: a
+//! header (format, version, stream, freshness, number of routers), then arrays of [`RouterView`]. Fields go by their
+//! names, so views may grow and older snapshots stay of use. The stream is named because its offsets mean nothing in
+//! another one: a central that moved to Kafka leaves its snapshots of the embedded stream aside. It is written beside
+//! its place and moved there, so it is whole or not there; the checksum of zstd and the number of routers tell a damaged
+//! one. What cannot be read is no loss: the view is folded again from the stream.
 //!
 //! A snapshot bears the time of the last event in it (`2026-11-02T08-00-00.000Z.view`): it serves any later
 //! moment. [`LATEST`] beside them is where a restart begins.
 
 use std::fs::{self, File};
-use std::io::{BufRead, BufReader, BufWriter, Write};
+use std::io::{BufRead, BufReader, BufWriter, Read as _, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, mpsc};
 
-use anyhow::{Context, bail, ensure};
+use anyhow::{Context, ensure};
 use chrono::{DateTime, NaiveDateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
@@ -24,8 +25,8 @@ use crate::view::{FleetView, Freshness, RouterView};
 /// Name of the snapshot that a restart begins with.
 pub const LATEST: &str = "latest.view";
 
-/// Changes whenever an older release could not read the lines, or would fold on from them wrongly.
-pub(super) const VERSION: u32 = 3;
+/// Changes whenever an older release could not read the views, or would fold on from them wrongly.
+pub(super) const VERSION: u32 = 4;
 const FORMAT: &str = "tandem.view";
 const SUFFIX: &str = ".view";
 const NAME_TIME: &str = "%Y-%m-%dT%H-%M-%S%.3fZ";
@@ -33,11 +34,11 @@ const NAME_TIME: &str = "%Y-%m-%dT%H-%M-%S%.3fZ";
 /// Level 1: a snapshot is written often and read seldom.
 const ZSTD_LEVEL: i32 = 1;
 
-/// Lines that are parsed at a time.
+/// Routers of an item.
 const PIECE_ROUTERS: usize = 32;
-/// Room for that many lines of routers that told much.
-const PIECE_BYTES: usize = 256 * 1024;
-/// Threads that parse a snapshot.
+/// No item is larger; a view takes 64 KiB at most.
+const ITEM_BYTES_MAX: u32 = 64 * 1024 * 1024;
+/// Threads that read a snapshot.
 const THREADS_MAX: usize = 8;
 
 /// Snapshots of each hour are kept this long, then one of each day.
@@ -52,7 +53,7 @@ struct Header {
     /// [`crate::stream::Stream::identity`]; those that name none are of the embedded one.
     #[serde(default = "embedded")]
     stream: String,
-    routers: usize,
+    routers: u64,
     freshness: Freshness,
 }
 
@@ -123,7 +124,7 @@ impl Snapshots {
     /// # Errors
     /// When it is not one, is of another version or stream, or is damaged: says which and where.
     pub fn read(&self, path: &Path) -> anyhow::Result<FleetView> {
-        read_lines(path, &self.stream).with_context(|| format!("{}: not a usable snapshot", path.display()))
+        read(path, &self.stream).with_context(|| format!("{}: not a usable snapshot", path.display()))
     }
 
     /// Removes what is not kept any longer at `now`: hourly ones after two days, daily ones after a year.
@@ -174,104 +175,102 @@ impl Snapshots {
 fn write(path: &Path, stream: &str, fleet: &FleetView) -> anyhow::Result<()> {
     let mut out = zstd::Encoder::new(BufWriter::new(File::create(path)?), ZSTD_LEVEL)?;
     out.include_checksum(true)?;
-    let mut line = Vec::with_capacity(16 * 1024);
     let header = Header {
         format: FORMAT.into(),
         version: VERSION,
         stream: stream.to_owned(),
-        routers: fleet.routers_after(None).count(),
+        routers: fleet.counts().routers,
         freshness: fleet.freshness.clone(),
     };
-    serde_json::to_writer(&mut line, &header)?;
-    line.push(b'\n');
-    for view in fleet.routers_after(None) {
-        out.write_all(&line)?;
-        line.clear();
-        serde_json::to_writer(&mut line, &**view)?;
-        line.push(b'\n');
+    let mut item = Vec::with_capacity(PIECE_ROUTERS * 4096);
+    write_item(&mut out, &mut item, &header)?;
+    let mut views = fleet.routers_after(None).map(|view| &**view).peekable();
+    while views.peek().is_some() {
+        let piece: Vec<&RouterView> = views.by_ref().take(PIECE_ROUTERS).collect();
+        write_item(&mut out, &mut item, &piece)?;
     }
-    out.write_all(&line)?;
     out.finish()?.into_inner().map_err(std::io::IntoInnerError::into_error)?.sync_all()?;
     Ok(())
 }
 
-fn read_lines(path: &Path, stream: &str) -> anyhow::Result<FleetView> {
-    let mut lines = BufReader::with_capacity(256 * 1024, zstd::Decoder::new(File::open(path)?)?);
-    let mut line = String::new();
-    lines.read_line(&mut line)?;
-    let header: Header = serde_json::from_str(&line).context("line 1: no header")?;
-    ensure!(header.format == FORMAT, "line 1: format is {:?}, expected {FORMAT:?}", header.format);
-    ensure!(header.version == VERSION, "line 1: version is {}, expected {VERSION}", header.version);
-    ensure!(header.stream == stream, "line 1: stream is {:?}, expected {stream:?}", header.stream);
-    let mut fleet = FleetView::default();
+/// Writes `content` behind its length; `item` is room for it.
+fn write_item(out: &mut impl Write, item: &mut Vec<u8>, content: &impl Serialize) -> anyhow::Result<()> {
+    item.clear();
+    *item = cbor4ii::serde::to_vec(std::mem::take(item), content)?;
+    out.write_all(&u32::try_from(item.len())?.to_be_bytes())?;
+    out.write_all(item)?;
+    Ok(())
+}
+
+fn read(path: &Path, stream: &str) -> anyhow::Result<FleetView> {
+    let mut input = BufReader::with_capacity(256 * 1024, zstd::Decoder::new(File::open(path)?)?);
+    let item = read_item(&mut input)?.context("item 0: no header")?;
+    let header: Header = cbor4ii::serde::from_slice(&item).context("item 0: no header")?;
+    ensure!(header.format == FORMAT, "format is {:?}, expected {FORMAT:?}", header.format);
+    ensure!(header.version == VERSION, "version is {}, expected {VERSION}", header.version);
+    ensure!(header.stream == stream, "stream is {:?}, expected {stream:?}", header.stream);
+    let mut fleet = read_routers(input)?;
+    let routers = fleet.counts().routers;
+    ensure!(routers == header.routers, "holds {routers} of {} routers", header.routers);
     fleet.freshness = header.freshness;
-    for view in read_routers(lines, header.routers)? {
-        fleet.restore(view);
-    }
     Ok(fleet)
 }
 
-/// Reads the lines here and has them parsed by a thread for each processor.
-fn read_routers(mut lines: impl BufRead, routers: usize) -> anyhow::Result<impl Iterator<Item = RouterView>> {
+/// The next item without its length; none at the end.
+fn read_item(input: &mut impl BufRead) -> anyhow::Result<Option<Vec<u8>>> {
+    if input.fill_buf()?.is_empty() {
+        return Ok(None);
+    }
+    let mut length = [0; 4];
+    input.read_exact(&mut length)?;
+    let length = u32::from_be_bytes(length);
+    ensure!(length <= ITEM_BYTES_MAX, "an item of {length} bytes");
+    let mut item = Vec::new();
+    input.take(length.into()).read_to_end(&mut item)?;
+    ensure!(item.len() == length as usize, "ends within an item");
+    Ok(Some(item))
+}
+
+/// Some routers, with the number of the item that holds them.
+type Piece = (usize, Vec<u8>);
+
+/// Reads the pieces here and has them taken in by a thread for each processor.
+fn read_routers(mut input: impl BufRead) -> anyhow::Result<FleetView> {
     let threads = std::thread::available_parallelism().map_or(1, usize::from).min(THREADS_MAX);
     let (give, take) = mpsc::sync_channel(threads * 2);
     let take = Mutex::new(take);
     std::thread::scope(|scope| {
-        let parsers: Vec<_> = (0..threads).map(|_| scope.spawn(|| parse_pieces(&take))).collect();
-        let read = give_pieces(&mut lines, routers, give);
-        let mut pieces = Vec::new();
-        for parser in parsers {
-            pieces.extend(parser.join().expect("parsing does not panic")?);
+        let parts: Vec<_> = (0..threads).map(|_| scope.spawn(|| take_pieces(&take))).collect();
+        let read = give_pieces(&mut input, give);
+        let mut fleet = FleetView::default();
+        for part in parts {
+            fleet.absorb(part.join().expect("taking in does not panic")?);
         }
-        read?;
-        pieces.sort_unstable_by_key(|(first, _)| *first);
-        Ok(pieces.into_iter().flat_map(|(_, views)| views))
+        read.map(|()| fleet)
     })
 }
 
-/// Some lines, with the number of the first router in them.
-type Piece = (usize, Vec<u8>);
-
-/// Hands the lines of all routers out, piece by piece.
-fn give_pieces(
-    lines: &mut impl BufRead,
-    routers: usize,
-    give: mpsc::SyncSender<Piece>,
-) -> anyhow::Result<()> {
-    let mut number = 0;
-    while number < routers {
-        let (first, mut piece) = (number, Vec::with_capacity(PIECE_BYTES));
-        while number < routers && number - first < PIECE_ROUTERS {
-            if lines.read_until(b'\n', &mut piece)? == 0 {
-                bail!("ends after {number} of {routers} routers");
-            }
-            number += 1;
-        }
-        give.send((first, piece)).context("nobody parses")?;
+fn give_pieces(input: &mut impl BufRead, give: mpsc::SyncSender<Piece>) -> anyhow::Result<()> {
+    let mut number = 1;
+    while let Some(piece) = read_item(input).with_context(|| format!("item {number}"))? {
+        give.send((number, piece)).context("nobody takes them in")?;
+        number += 1;
     }
-    ensure!(lines.fill_buf()?.is_empty(), "goes on after {routers} routers");
     Ok(())
 }
 
-/// Parses pieces until there are no more. After a fault it takes the rest without looking at it, so that nobody
+/// Takes in pieces until there are no more. After a fault it takes the rest without looking at it, so that nobody
 /// waits for a place in the channel.
-fn parse_pieces(take: &Mutex<mpsc::Receiver<Piece>>) -> anyhow::Result<Vec<(usize, Vec<RouterView>)>> {
-    let mut parsed = Ok(Vec::new());
+fn take_pieces(take: &Mutex<mpsc::Receiver<Piece>>) -> anyhow::Result<FleetView> {
+    let mut taken = Ok(FleetView::default());
     loop {
         let piece = take.lock().expect("nothing panics under this lock").recv();
-        let Ok((first, lines)) = piece else { return parsed };
-        if let Ok(pieces) = &mut parsed {
-            match parse(first, &lines) {
-                Ok(views) => pieces.push((first, views)),
-                Err(error) => parsed = Err(error),
+        let Ok((number, piece)) = piece else { return taken };
+        if let Ok(fleet) = &mut taken {
+            match cbor4ii::serde::from_slice::<Vec<RouterView>>(&piece) {
+                Ok(views) => views.into_iter().for_each(|view| fleet.restore(view)),
+                Err(error) => taken = Err(error).with_context(|| format!("item {number}")),
             }
         }
     }
-}
-
-fn parse(first: usize, lines: &[u8]) -> anyhow::Result<Vec<RouterView>> {
-    let lines = lines.split_inclusive(|byte| *byte == b'\n').enumerate();
-    lines
-        .map(|(at, line)| serde_json::from_slice(line).with_context(|| format!("line {}", first + at + 2)))
-        .collect()
 }

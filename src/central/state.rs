@@ -1,6 +1,6 @@
 //! The latest fold of each router in `tandem.state`, so that a new node serves at once.
 //!
-//! One record a router: its view as JSON, and in the headers how far the partition was folded when it was written.
+//! One record a router: its view as CBOR (RFC 8949), and in the headers how far the partition was folded when it was written.
 //! State N holds the routers of status N and samples N. All records of one commit of a fold say the same place, and
 //! no record is older than the last word of its router; so the latest record of each router together with the
 //! place in the last record of the partition are the fold up to that place.
@@ -26,11 +26,9 @@ const VERSION: &str = "tandem_view";
 #[derive(Clone, Debug, Default)]
 pub struct PartitionState {
     /// Its routers.
-    pub routers: Vec<RouterView>,
+    pub fleet: FleetView,
     /// Next offset to read of each topic with events; 0 where nothing was folded.
     pub next: [u64; TOPICS.len()],
-    /// When central took in the last event that was folded.
-    pub moved_at: Option<DateTime<Utc>>,
     /// Keys whose latest record cannot be used; the rest is nothing then. Who folds anew replaces them, or says that they
     /// are gone ([`gone`]).
     #[cfg_attr(not(feature = "kafka"), expect(dead_code, reason = "only folds that share a stream tidy up"))]
@@ -46,7 +44,7 @@ pub fn record(
     moved_at: Option<DateTime<Utc>>,
     now: DateTime<Utc>,
 ) -> Record {
-    let value = serde_json::to_vec(view).expect("a view has only string keys and finite numbers");
+    let value = cbor4ii::serde::to_vec(Vec::new(), view).expect("there is room");
     told(view.name.as_str(), Some(value), next, moved_at, now)
 }
 
@@ -139,8 +137,7 @@ pub async fn fleet(stream: &dyn Stream) -> Result<Option<FleetView>, StreamError
             let position = Position { topic, partition: *partition, offset };
             fleet.freshness.position.insert(fold::place(&position), offset);
         }
-        fleet.freshness.stream_moved_at = fleet.freshness.stream_moved_at.max(state.moved_at);
-        state.routers.into_iter().for_each(|view| fleet.restore(view));
+        fleet.absorb(state.fleet);
     }
     Ok(Some(fleet))
 }
@@ -187,10 +184,11 @@ impl Latest {
                 "state of another release; folding the partition anew"
             );
         }
-        let mut routers = Vec::with_capacity(self.records.len());
-        for (router, json) in self.records {
-            match serde_json::from_slice(&json) {
-                Ok(view) => routers.push(view),
+        let mut fleet = FleetView::default();
+        fleet.freshness.stream_moved_at = self.moved_at;
+        for (router, cbor) in self.records {
+            match cbor4ii::serde::from_slice(&cbor) {
+                Ok(view) => fleet.restore(view),
                 Err(error) => {
                     warn!(partition, router, %error, "state is not readable; folding the partition anew");
                     unusable.insert(router);
@@ -198,10 +196,10 @@ impl Latest {
             }
         }
         // Where none are left, nothing is of what the place speaks of.
-        if routers.is_empty() || !unusable.is_empty() {
+        if fleet.counts().routers == 0 || !unusable.is_empty() {
             return PartitionState { unusable, ..PartitionState::default() };
         }
-        PartitionState { routers, next: self.next, moved_at: self.moved_at, unusable }
+        PartitionState { fleet, next: self.next, unusable }
     }
 }
 
@@ -240,14 +238,14 @@ mod tests {
     #[tokio::test]
     async fn state_that_cannot_be_used_begins_the_partition_anew() {
         let good = record(&view("a", 1), [3, 4], Some(at(5)), at(6));
-        let broken = Record { key: "b".into(), value: Some(b"{}".to_vec()), ..good.clone() };
+        let broken = Record { key: "b".into(), value: Some(b"\xa0".to_vec()), ..good.clone() };
         let foreign = Record { headers: vec![(VERSION.into(), "999".into())], ..good.clone() };
         for bad in [broken, foreign] {
             let stream = Memory::new(1);
             let key = bad.key.clone();
             stream.append(vec![good.clone(), bad]).await.unwrap();
             let state = load(&stream, &[0], fold::Reader::LookingBack).await.unwrap().remove(0);
-            assert_eq!((state.routers.len(), state.next), (0, [0, 0]));
+            assert_eq!((state.fleet.counts().routers, state.next), (0, [0, 0]));
             assert_eq!(state.unusable, BTreeSet::from([key.clone()]));
             // Folded anew, or known to be gone: it is of no account any longer.
             for mended in [record(&view(&key, 2), [5, 6], None, at(7)), gone(&key, [5, 6], None, at(7))] {
@@ -261,6 +259,6 @@ mod tests {
         let gone = Record { value: None, ..good.clone() };
         stream.append(vec![good, gone]).await.unwrap();
         let state = load(&stream, &[0], fold::Reader::LookingBack).await.unwrap().remove(0);
-        assert_eq!((state.routers.len(), state.next), (0, [0, 0]), "all gone: begin anew");
+        assert_eq!((state.fleet.counts().routers, state.next), (0, [0, 0]), "all gone: begin anew");
     }
 }

@@ -79,6 +79,18 @@ impl FleetCounts {
     /// Labels that group many routers; others (a site) name one.
     pub const GROUPED_LABELS: [&str; 2] = ["region", "tenant"];
 
+    fn add(&mut self, other: Self) {
+        self.routers += other.routers;
+        self.links.add(other.links);
+        add_all(&mut self.states, other.states, |own, other| *own += other);
+        add_all(&mut self.carriers, other.carriers, LinkCounts::add);
+        add_all(&mut self.radios, other.radios, LinkCounts::add);
+        add_all(&mut self.reasons, other.reasons, |own, other| *own += other);
+        add_all(&mut self.labels, other.labels, |own, other| {
+            add_all(own, other, |own, other| *own += other);
+        });
+    }
+
     fn count(&mut self, facets: &Facets, change: Change) {
         change.of(&mut self.routers);
         tally(&mut self.states, facets.state, change);
@@ -100,7 +112,18 @@ impl FleetCounts {
     }
 }
 
+fn add_all<K: Ord, V: Default>(own: &mut BTreeMap<K, V>, other: BTreeMap<K, V>, add: impl Fn(&mut V, V)) {
+    for (key, value) in other {
+        add(own.entry(key).or_default(), value);
+    }
+}
+
 impl LinkCounts {
+    fn add(&mut self, other: Self) {
+        self.links += other.links;
+        self.up += other.up;
+    }
+
     fn count(&mut self, up: bool, change: Change) {
         change.of(&mut self.links);
         if up {
@@ -229,6 +252,28 @@ impl FleetView {
             self.counts.count(&Facets::of(&replaced, was_silent), Change::Leave);
         }
         self.counts.count(&facets, Change::Enter);
+    }
+
+    /// Takes in the routers of a view that was restored beside this one, how far both were folded and their counts.
+    pub fn absorb(&mut self, mut other: Self) {
+        let routers = self.routers.len() + other.routers.len();
+        self.routers.append(&mut other.routers);
+        self.silent.append(&mut other.silent);
+        self.freshness.position.append(&mut other.freshness.position);
+        self.freshness.stream_moved_at = self.freshness.stream_moved_at.max(other.freshness.stream_moved_at);
+        self.counts.add(other.counts);
+        if self.routers.len() < routers {
+            // Some were in both.
+            self.counts = FleetCounts::default();
+            for view in self.routers.values() {
+                self.counts.count(&Facets::of(view, self.silent.contains(&view.name)), Change::Enter);
+            }
+        }
+    }
+
+    /// Its routers, in no order.
+    pub fn into_routers(self) -> impl Iterator<Item = Arc<RouterView>> {
+        self.routers.into_values()
     }
 
     /// The router of that name.

@@ -2,14 +2,12 @@
 //! signed LEB128 number. Points that follow each other differ in little, and a hundred thousand routers' are kept, and
 //! read before central answers.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD_NO_PAD as BASE64;
 use serde::de::{Error, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::link::SignalPoint;
 
-/// The latest points in order, at most [`Points::KEPT_MAX`]. Written as one base64 text.
+/// The latest points in order, at most [`Points::KEPT_MAX`]. Written as octets.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Points(Box<[u8]>);
 
@@ -68,31 +66,30 @@ fn packed(points: &[SignalPoint]) -> Box<[u8]> {
 
 impl Serialize for Points {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(&base64::display::Base64Display::new(&self.0, &BASE64))
+        serializer.serialize_bytes(&self.0)
     }
 }
 
 impl<'de> Deserialize<'de> for Points {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_str(Text)
+        deserializer.deserialize_bytes(Octets)
     }
 }
 
-struct Text;
+struct Octets;
 
-impl Visitor<'_> for Text {
+impl Visitor<'_> for Octets {
     type Value = Points;
 
     fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("points of signal in base64")
+        f.write_str("points of signal as octets")
     }
 
-    fn visit_str<E: Error>(self, text: &str) -> Result<Points, E> {
-        let bytes = BASE64.decode(text).map_err(E::custom)?;
+    fn visit_bytes<E: Error>(self, bytes: &[u8]) -> Result<Points, E> {
         if bytes.len() > Points::KEPT_MAX * SignalPoint::NUMBERS * Points::NUMBER_BYTES_MAX {
             return Err(E::custom("too many points of signal"));
         }
-        Ok(Points(bytes.into_boxed_slice()))
+        Ok(Points(bytes.into()))
     }
 }
 
@@ -127,6 +124,7 @@ fn read(bytes: &mut &[u8]) -> Option<i64> {
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
+    use serde::de::value::BytesDeserializer;
 
     use super::*;
 
@@ -147,14 +145,14 @@ mod tests {
             wanted.sort_by_key(SignalPoint::key);
             let wanted = wanted.split_off(wanted.len().saturating_sub(Points::KEPT_MAX));
             prop_assert_eq!(kept.iter().collect::<Vec<_>>(), wanted);
-            let json = serde_json::to_string(&kept).unwrap();
-            prop_assert_eq!(serde_json::from_str::<Points>(&json).unwrap(), kept);
+            let cbor = cbor4ii::serde::to_vec(Vec::new(), &kept).unwrap();
+            prop_assert_eq!(cbor4ii::serde::from_slice::<Points>(&cbor).unwrap(), kept);
         }
 
         #[test]
         fn any_bytes_are_points_or_an_error(bytes in prop::collection::vec(any::<u8>(), 0..2_500)) {
-            let json = format!("{:?}", BASE64.encode(bytes));
-            if let Ok(points) = serde_json::from_str::<Points>(&json) {
+            let octets = BytesDeserializer::<serde::de::value::Error>::new(&bytes);
+            if let Ok(points) = Points::deserialize(octets) {
                 prop_assert!(points.iter().count() <= Points::KEPT_MAX);
             }
         }

@@ -55,7 +55,7 @@ async fn state(stream: &Kafka) -> BTreeMap<String, RouterView> {
     let mut routers = BTreeMap::new();
     for record in outside::all(stream, Topic::State).await {
         match record.value {
-            Some(json) => routers.insert(record.key, serde_json::from_slice(&json).unwrap()),
+            Some(cbor) => routers.insert(record.key, cbor4ii::serde::from_slice(&cbor).unwrap()),
             None => routers.remove(&record.key),
         };
     }

@@ -149,8 +149,8 @@ pub async fn read_state(stream: &Kafka) -> Option<BTreeMap<String, RouterView>> 
             let batch = stream.read(position, Limit::default()).await.ok()?;
             position.offset = batch.next;
             for stored in batch.records {
-                let Some(json) = stored.record.value else { continue };
-                routers.insert(stored.record.key, serde_json::from_slice(&json).unwrap());
+                let Some(cbor) = stored.record.value else { continue };
+                routers.insert(stored.record.key, cbor4ii::serde::from_slice(&cbor).unwrap());
             }
         }
     }
