@@ -6,6 +6,8 @@
 //! It may be stopped at any time; what it had not put into a snapshot is folded again at the next start.
 
 mod fold;
+#[cfg(feature = "kafka")]
+mod part;
 mod retention;
 #[cfg(feature = "kafka")]
 mod share;

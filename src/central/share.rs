@@ -6,8 +6,8 @@
 //! status N, samples N ──▶ fold ──▶ one transaction: state N, dead letters, positions
 //! ```
 //!
-//! It commits every [`COMMIT_EVERY`] the routers that changed, with the positions they were folded up to. What it had
-//! folded and not committed when it is killed or put out is folded again by the next owner, from the state
+//! It commits every [`COMMIT_EVERY`] the routers that changed, with the positions they were folded up to, and folds on
+//! meanwhile. What it had folded and not committed when it is killed or put out is folded again by the next owner, from the state
 //! and position of the last commit; so in the state each event counts once. A commit that comes too late is
 //! refused by the broker.
 //!
@@ -20,27 +20,25 @@ use std::time::Duration;
 
 use chrono::Utc;
 use tokio::sync::watch;
+use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tracing::{error, info, warn};
 
-use super::{TOPICS, fold, state};
-use crate::event::RouterName;
-use crate::stream::{
-    Batch, Change, Commit, Kafka, Limit, Member, Position, Record, Stored, Stream, StreamError, Topic,
-};
-use crate::view::FleetView;
+use super::part::{Output, Part};
+use super::{BEHIND, TOPICS, fold, state};
+use crate::stream::{Change, Kafka, Limit, Member, Position, Stream, StreamError, Topic};
 
 /// Name of the group.
 pub const READER: &str = "fold";
 
-/// Least time between two commits.
+/// Least time between two commits while it reads what is new.
 const COMMIT_EVERY: Duration = Duration::from_secs(2);
+/// And while it is behind: the same routers change again and again meanwhile, and nobody waits for the first of it.
+const COMMIT_EVERY_BEHIND: Duration = Duration::from_secs(10);
 /// Commits take at most one part in this many of the time.
 const COMMIT_SHARE: u32 = 8;
 /// Records of one transaction, from which on the next partition waits for the next one.
 const COMMIT_RECORDS: usize = 5_000;
-/// Bytes of one transaction, the same.
-const COMMIT_BYTES: usize = 16 * 1024 * 1024;
 /// How long it waits for the next record before it asks the group again.
 const PATIENCE: Duration = Duration::from_millis(200);
 /// Pause after a failure.
@@ -49,13 +47,17 @@ const PAUSE_AFTER_ERROR: Duration = Duration::from_secs(1);
 /// A process that folds a share.
 pub struct Share {
     stream: Arc<Kafka>,
-    member: Member,
+    member: Arc<Member>,
     parts: BTreeMap<u32, Part>,
     /// Ours, but the state is not restored yet.
     awaited: BTreeSet<u32>,
     /// Ours, but beyond those that the settings say: somebody made more while we run. No router belongs there.
     strange: BTreeSet<u32>,
-    commit_due: Instant,
+    /// The commit under way, and when it was begun.
+    committing: Option<(Instant, JoinHandle<Result<(), StreamError>>)>,
+    /// When the one before it was done, and how long it took.
+    committed_at: Instant,
+    commit_took: Duration,
     progress: Arc<Mutex<Progress>>,
 }
 
@@ -74,37 +76,22 @@ pub struct Progress {
     pub fault: Option<String>,
 }
 
-/// One partition.
-#[derive(Default)]
-struct Part {
-    fleet: FleetView,
-    next: [u64; TOPICS.len()],
-    /// Up to here dead letters were committed, also where the state is lost and folded anew.
-    told: [u64; TOPICS.len()],
-    changed: BTreeSet<RouterName>,
-    dead_letters: Vec<Record>,
-    /// Keys of the state that are of no use, until all was folded anew; what is not there again by then is gone.
-    unusable: BTreeSet<String>,
-    /// Whether the end of a topic was reached.
-    ended: [bool; TOPICS.len()],
-    /// Something was read since the last commit.
-    moved: bool,
-}
-
 impl Share {
     /// Joins the group.
     ///
     /// # Errors
     /// When the client cannot be made.
     pub fn join(stream: Arc<Kafka>) -> Result<Self, StreamError> {
-        let member = stream.join(READER, Topic::Status)?;
+        let member = Arc::new(stream.join(READER, Topic::Status)?);
         Ok(Self {
             stream,
             member,
             parts: BTreeMap::new(),
             awaited: BTreeSet::new(),
             strange: BTreeSet::new(),
-            commit_due: Instant::now(),
+            committing: None,
+            committed_at: Instant::now(),
+            commit_took: Duration::ZERO,
             progress: Arc::default(),
         })
     }
@@ -140,7 +127,7 @@ impl Share {
                 _ = stop.wait_for(|stop| *stop) => break,
             }
         }
-        if let Err(error) = self.commit().await {
+        if let Err(error) = self.commit_rest().await {
             info!(%error, "the last records are folded again by the next owner");
         }
         // Takes leave of the group, which blocks for a moment.
@@ -163,8 +150,11 @@ impl Share {
     /// Takes up what the group decided, folds a batch of each partition and commits when it is due. Returns whether the
     /// end was reached.
     async fn step(&mut self) -> Result<bool, StreamError> {
-        self.heed_group().await?;
-        let (mut at_end, mut failed) = (true, None);
+        // What the group decides is taken up between commits: a partition is given away with all that was folded of it.
+        if self.committing.is_none() {
+            self.heed_group().await?;
+        }
+        let (mut at_end, mut behind, mut failed) = (true, false, None);
         let partitions = self.stream.partitions(Topic::Status);
         let waits = |at: Position| (!self.stream.is_at_hand(at), at);
         let mut from: Vec<(bool, Position)> = self.positions().into_iter().map(waits).collect();
@@ -188,6 +178,7 @@ impl Share {
             let Some(part) = self.parts.get_mut(&from.partition) else { continue };
             if batch.next > from.offset {
                 at_end = false;
+                behind |= batch.records.last().is_some_and(|last| Utc::now() - last.record.time > BEHIND);
                 let (events, letters) = part.take(from, batch, partitions);
                 let mut progress = self.progress.lock().unwrap_or_else(PoisonError::into_inner);
                 progress.events += events;
@@ -196,11 +187,7 @@ impl Share {
                 part.end(from.topic);
             }
         }
-        if Instant::now() >= self.commit_due && self.parts.values().any(|part| part.moved) {
-            let began = Instant::now();
-            self.commit().await?;
-            self.commit_due = Instant::now() + COMMIT_EVERY.max(began.elapsed() * COMMIT_SHARE);
-        }
+        self.commit_on(behind).await?;
         failed.map_or(Ok(at_end), Err)
     }
 
@@ -265,13 +252,11 @@ impl Share {
         }
         let mut parts = Vec::new();
         for (partition, state) in partitions.iter().zip(states) {
-            let mut part = Part { next: state.next, unusable: state.unusable, ..Part::default() };
-            part.fleet.freshness.stream_moved_at = state.moved_at;
-            state.routers.into_iter().for_each(|view| part.fleet.restore(view));
-            for (topic, told) in TOPICS.into_iter().zip(&mut part.told) {
+            let told = TOPICS.map(|topic| {
                 let own = committed.iter().find(|at| (at.topic, at.partition) == (topic, *partition));
-                *told = own.map_or(0, |own| own.offset);
-            }
+                own.map_or(0, |own| own.offset)
+            });
+            let mut part = Part::restored(state, told);
             let ends = bounds.iter().map(|bounds| bounds[*partition as usize].next);
             if part.next.iter().zip(ends).any(|(next, end)| *next > end) {
                 warn!(partition, "the state is of another stream; folding the partition anew");
@@ -286,40 +271,44 @@ impl Share {
         self.parts.iter().flat_map(|(partition, part)| part.positions(*partition)).collect()
     }
 
-    /// Commits what changed, partition by partition whole, several in a transaction.
-    async fn commit(&mut self) -> Result<(), StreamError> {
-        loop {
-            let (mut chosen, mut positions, mut outputs, mut bytes) = (Vec::new(), Vec::new(), Vec::new(), 0);
-            for (partition, part) in self.parts.iter().filter(|(_, part)| part.moved) {
-                if outputs.len() >= COMMIT_RECORDS || bytes >= COMMIT_BYTES {
-                    break;
-                }
-                let records = part.outputs();
-                bytes += records.iter().map(Record::bytes).sum::<usize>();
-                outputs.extend(records);
-                positions.extend(part.positions(*partition));
-                chosen.push(*partition);
-            }
-            if chosen.is_empty() {
-                return Ok(());
-            }
-            let commit = Commit { reader: READER.into(), positions, outputs };
-            if let Err(error) = self.member.commit(commit).await {
-                self.await_all().await?;
-                return Err(error);
-            }
-            for partition in chosen {
-                if let Some(part) = self.parts.get_mut(&partition) {
-                    part.changed.clear();
-                    part.dead_letters.clear();
-                    if part.is_whole() {
-                        part.unusable.clear();
-                    }
-                    part.moved = false;
-                }
-            }
-            self.note(|progress| progress.commits += 1);
+    async fn commit_rest(&mut self) -> Result<(), StreamError> {
+        self.end_commit().await?;
+        self.begin_commit();
+        self.end_commit().await
+    }
+
+    /// Ends a commit that is done, and begins one when it is due.
+    async fn commit_on(&mut self, behind: bool) -> Result<(), StreamError> {
+        if self.committing.as_ref().is_some_and(|(_, committing)| !committing.is_finished()) {
+            return Ok(());
         }
+        self.end_commit().await?;
+        let every = if behind { COMMIT_EVERY_BEHIND } else { COMMIT_EVERY };
+        if self.committed_at.elapsed() >= every.max(self.commit_took * COMMIT_SHARE) {
+            self.begin_commit();
+        }
+        Ok(())
+    }
+
+    /// Begins to commit what changed; folding goes on meanwhile.
+    fn begin_commit(&mut self) {
+        let outputs = self.parts.iter_mut().filter(|(_, part)| part.moved);
+        let outputs: Vec<Output> = outputs.map(|(partition, part)| part.output(*partition)).collect();
+        if !outputs.is_empty() {
+            let (member, progress) = (Arc::clone(&self.member), Arc::clone(&self.progress));
+            self.committing = Some((Instant::now(), tokio::spawn(commit(member, outputs, progress))));
+        }
+    }
+
+    /// Waits for the commit that was begun, if any.
+    async fn end_commit(&mut self) -> Result<(), StreamError> {
+        let Some((begun_at, committing)) = self.committing.take() else { return Ok(()) };
+        let committed = committing.await.unwrap_or(Err(StreamError::Closed));
+        (self.committed_at, self.commit_took) = (Instant::now(), begun_at.elapsed());
+        if committed.is_err() {
+            self.await_all().await?;
+        }
+        committed
     }
 
     fn note(&self, change: impl FnOnce(&mut Progress)) {
@@ -327,75 +316,22 @@ impl Share {
     }
 }
 
-impl Part {
-    fn positions(&self, partition: u32) -> impl Iterator<Item = Position> {
-        let places = TOPICS.into_iter().zip(self.next);
-        places.map(move |(topic, offset)| Position { topic, partition, offset })
-    }
-
-    /// Nothing more of `topic` is there.
-    fn end(&mut self, topic: Topic) {
-        for (own, ended) in TOPICS.into_iter().zip(&mut self.ended) {
-            *ended |= own == topic;
+/// Commits the outputs, each whole, several in a transaction.
+async fn commit(
+    member: Arc<Member>,
+    outputs: Vec<Output>,
+    progress: Arc<Mutex<Progress>>,
+) -> Result<(), StreamError> {
+    let mut outputs = outputs.into_iter().peekable();
+    while outputs.peek().is_some() {
+        let (mut positions, mut chosen, mut records) = (Vec::new(), Vec::new(), 0);
+        while let Some(output) = outputs.next_if(|_| records < COMMIT_RECORDS) {
+            records += output.len();
+            positions.extend(output.positions());
+            chosen.push(output);
         }
-        self.moved |= self.is_whole() && !self.unusable.is_empty();
+        member.commit(positions, chosen.into_iter().flat_map(Output::into_records)).await?;
+        progress.lock().unwrap_or_else(PoisonError::into_inner).commits += 1;
     }
-
-    /// Whether all that there was has been folded.
-    fn is_whole(&self) -> bool {
-        self.ended.iter().all(|ended| *ended)
-    }
-
-    /// Takes in what was read at `from`. How many were events, and how many none.
-    fn take(&mut self, from: Position, batch: Batch, partitions: u32) -> (u64, u64) {
-        self.moved = true;
-        for (topic, next) in TOPICS.into_iter().zip(&mut self.next) {
-            if topic == from.topic {
-                *next = batch.next;
-            }
-        }
-        let (mut events, mut letters) = (0, 0);
-        for stored in batch.records {
-            let is_event = self.fold(Position { offset: stored.offset, ..from }, stored, partitions);
-            *(if is_event { &mut events } else { &mut letters }) += 1;
-        }
-        (events, letters)
-    }
-
-    /// Takes in the record at `at`; false when it was no event and became a dead letter.
-    fn fold(&mut self, at: Position, stored: Stored, partitions: u32) -> bool {
-        let record = stored.record;
-        let reason = match fold::event(record.value.as_deref(), &at, partitions) {
-            Ok(event) => {
-                self.fleet.apply(&event, record.time);
-                self.changed.insert(event.router);
-                return true;
-            }
-            Err(reason) => reason,
-        };
-        let topic = TOPICS.iter().position(|topic| *topic == at.topic);
-        if topic.is_some_and(|topic| at.offset >= self.told[topic]) {
-            let reason: String = reason.chars().take(400).collect();
-            let reason = format!("{} at offset {}: {reason}", fold::place(&at), at.offset);
-            let headers = record
-                .headers
-                .iter()
-                .filter(|(name, value)| name.len() + value.len() < 1024)
-                .take(16)
-                .cloned();
-            let key = record.key.chars().take(256).collect();
-            let value = record.value.as_deref().unwrap_or_default();
-            self.dead_letters.push(Record::dead_letter(key, headers.collect(), reason, value, Utc::now()));
-        }
-        false
-    }
-
-    fn outputs(&self) -> Vec<Record> {
-        let moved_at = self.fleet.freshness.stream_moved_at;
-        let views = self.changed.iter().filter_map(|name| self.fleet.router(name.as_str()));
-        let states = views.map(|view| state::record(view, self.next, moved_at, Utc::now()));
-        let unusable = self.unusable.iter().filter(|key| self.is_whole() && self.fleet.router(key).is_none());
-        let gone = unusable.map(|key| state::gone(key, self.next, moved_at, Utc::now()));
-        states.chain(gone).chain(self.dead_letters.iter().cloned()).collect()
-    }
+    Ok(())
 }

@@ -18,7 +18,7 @@ use rdkafka::error::KafkaError;
 use rdkafka::topic_partition_list::TopicPartitionList;
 
 use super::client::Context;
-use super::{Commit, Inner, Kafka, StreamError, Topic, check, group_of};
+use super::{Inner, Kafka, Position, Record, StreamError, Topic, group_of};
 
 /// When the group puts a process out, unless the operator says otherwise: when it says nothing for the session, or does
 /// not ask for [`Member::changes`] for the last of these.
@@ -136,19 +136,22 @@ impl Member {
         std::mem::take(&mut *self.consumer.context().changes.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Appends outputs and moves positions, both or neither, as the owner of the positions' partitions.
+    /// Appends outputs, as they are made, and moves positions, both or neither, as the owner of the positions' partitions.
     ///
     /// # Errors
     /// [`StreamError::Fenced`] when the group gave them to another process meanwhile; [`Self::changes`] tells. As
     /// [`super::Stream::commit`] otherwise.
-    pub async fn commit(&self, commit: Commit) -> Result<(), StreamError> {
-        check(&commit.outputs)?;
+    pub async fn commit(
+        &self,
+        positions: Vec<Position>,
+        outputs: impl Iterator<Item = Record> + Send + 'static,
+    ) -> Result<(), StreamError> {
         let (inner, consumer, id) = (Arc::clone(&self.inner), Arc::clone(&self.consumer), self.id.clone());
         let commit = move || {
             let group = consumer
                 .group_metadata()
                 .ok_or_else(|| inner.cluster.failure("the group has no metadata"))?;
-            inner.transactions.commit(&id, &commit.positions, &commit.outputs, &group).map(drop)
+            inner.transactions.commit(&id, &positions, outputs, &group).map(drop)
         };
         tokio::task::spawn_blocking(commit).await.map_err(|_| StreamError::Closed)?
     }

@@ -312,7 +312,7 @@ impl Inner {
             .group(&commit.reader)?
             .group_metadata()
             .ok_or_else(|| self.cluster.failure(format!("group {name} has no metadata")))?;
-        let pending = self.transactions.commit(&name, &commit.positions, &commit.outputs, &group)?;
+        let pending = self.transactions.commit(&name, &commit.positions, commit.outputs.iter(), &group)?;
         // The marks of the transaction come to the partitions a moment after it is decided.
         let last = pending.last();
         let place = |((name, partition), last): (&(String, i32), &i64)| {

@@ -3,6 +3,7 @@
 //! A broker refuses a packed batch of records when that is larger than its topic takes, and with it every record in it.
 //! Those are sent again in smaller and smaller pieces, until each is stored or one that is too large by itself is found.
 
+use std::borrow::Borrow;
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
@@ -18,7 +19,7 @@ use rdkafka::producer::{
 use tokio::sync::Notify;
 
 use super::client::{Cluster, Context};
-use super::{Record, StreamError, Topic, cloud_event, partition_of, too_large};
+use super::{RECORD_BYTES_MAX, Record, StreamError, Topic, cloud_event, partition_of, too_large};
 
 /// A record that is not stored after this long has failed. Shorter than the gateway's deadline, so that it hears why.
 const DELIVERY_TIMEOUT_MS: &str = "15000";
@@ -330,12 +331,16 @@ impl Producer {
 pub(super) fn put_all(
     client: &Client,
     cluster: &Cluster,
-    records: &[Record],
+    records: impl Iterator<Item = impl Borrow<Record>>,
 ) -> Result<Arc<Pending>, StreamError> {
     let partitions = cluster.settings.partitions;
     let pending = Pending::new(true);
     let deadline = Instant::now() + ROOM_DEADLINE;
-    for (at, record) in records.iter().enumerate() {
+    for (at, record) in records.enumerate() {
+        let record = record.borrow();
+        if record.bytes() > RECORD_BYTES_MAX {
+            return Err(too_large(at, record));
+        }
         let name = cluster.settings.named(record.topic.name());
         loop {
             match enqueue(client, &name, partitions, (at, record), record.time_ms(), &pending) {

@@ -1,5 +1,6 @@
 //! Committing: outputs and positions of a reader in one transaction.
 
+use std::borrow::Borrow;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -47,7 +48,7 @@ impl Transactions {
         &self,
         id: &str,
         positions: &[Position],
-        outputs: &[Record],
+        outputs: impl Iterator<Item = impl Borrow<Record>>,
         group: &ConsumerGroupMetadata,
     ) -> Result<Arc<Pending>, StreamError> {
         let writer = {
@@ -91,7 +92,7 @@ impl Transactions {
         &self,
         client: &produce::Client,
         positions: &[Position],
-        outputs: &[Record],
+        outputs: impl Iterator<Item = impl Borrow<Record>>,
         group: &ConsumerGroupMetadata,
     ) -> Result<Arc<Pending>, Failure> {
         let told = |error: KafkaError| Failure::of(&self.cluster, &error);
