@@ -13,15 +13,15 @@ use tokio::sync::watch;
 
 use crate::broker::Broker;
 use crate::process::Process;
-use crate::{Options, figure, fleet};
+use crate::{Options, figure, fleet, streams};
 
 const PARTITIONS: u32 = 4;
 /// Events of each router.
 const EVENTS: u64 = 10;
 const ROUNDS: usize = 3;
-const LOOK_AGAIN: Duration = Duration::from_millis(2);
+pub const LOOK_AGAIN: Duration = Duration::from_millis(2);
 /// Nothing here takes longer.
-const PATIENCE: Duration = Duration::from_secs(300);
+pub const PATIENCE: Duration = Duration::from_secs(300);
 
 pub async fn run(options: &Options) {
     let quick = options.has("--quick");
@@ -44,7 +44,10 @@ pub async fn run(options: &Options) {
     figure("fold_rate", events as f64 / view_s, "events/s");
     figure("fold_ratio", bare_s / view_s, "of the bare consumer");
 
-    share(&place, &stream, events).await;
+    let share_rate = share(&place, &stream, events).await;
+    if options.has("--kafka-streams") {
+        streams::run(&place, share_rate).await;
+    }
     restart(&broker, &place, routers).await;
 }
 
@@ -122,8 +125,8 @@ async fn view(place: &KafkaSettings, routers: usize, events: u64) -> f64 {
     took_s
 }
 
-/// A process that folds all partitions and commits the state of each router.
-async fn share(place: &KafkaSettings, stream: &Kafka, events: u64) {
+/// A process that folds all partitions and commits the state of each router. Returns its rate, events/s.
+async fn share(place: &KafkaSettings, stream: &Kafka, events: u64) -> f64 {
     let data = tempfile::tempdir().expect("a folder");
     let began = Instant::now();
     let fold = Process::start(place, "fold", data.path());
@@ -138,10 +141,12 @@ async fn share(place: &KafkaSettings, stream: &Kafka, events: u64) {
         tokio::time::sleep(LOOK_AGAIN).await;
     }
     // From its start, with joining the group.
-    figure("fold_share_rate", events as f64 / began.elapsed().as_secs_f64(), "events/s");
+    let rate = events as f64 / began.elapsed().as_secs_f64();
+    figure("fold_share_rate", rate, "events/s");
     figure("fold_share_memory", fold.resident_bytes() / 1e6, "MB");
     figure("fold_share_memory_idle", idle_bytes / 1e6, "MB");
     fold.stop();
+    rate
 }
 
 async fn restart(broker: &Broker, place: &KafkaSettings, routers: usize) {

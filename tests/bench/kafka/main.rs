@@ -9,6 +9,7 @@ mod process;
 mod signal;
 #[path = "../../support/started.rs"]
 mod started;
+mod streams;
 mod target;
 
 use std::str::FromStr;

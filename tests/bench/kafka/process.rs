@@ -1,4 +1,4 @@
-//! `tandem central` in a process of its own, and what it takes.
+//! A node in a process of its own, and what it takes.
 
 use std::path::Path;
 use std::process::Child;
@@ -22,7 +22,7 @@ pub struct Process {
 }
 
 impl Process {
-    /// Starts one and waits until it listens.
+    /// Starts `tandem central` and waits until it listens.
     pub fn start(place: &KafkaSettings, role: &str, data: &Path) -> Self {
         let stream = format!(
             "kafka://{}/{}?partitions={}&replication=1",
@@ -31,6 +31,11 @@ impl Process {
         let mut command = central(data);
         let Started { child, address, lines } = start(command.args(["--role", role, "--stream", &stream]));
         std::thread::spawn(move || lines.for_each(drop));
+        Self::of(child, &address)
+    }
+
+    /// One that listens at `address`.
+    pub fn of(child: Child, address: &str) -> Self {
         Self { child, url: format!("http://{address}"), client: reqwest::Client::new() }
     }
 
