@@ -197,13 +197,31 @@ proptest! {
         let cut = cut.index(events.len() + 1);
         let mut resumed = FleetView::default();
         for view in folded(&events[..cut]).routers_after(None) {
-            let json = serde_json::to_string(&**view).unwrap();
-            let read: RouterView = serde_json::from_str(&json).unwrap();
+            let cbor = cbor4ii::serde::to_vec(Vec::new(), &**view).unwrap();
+            let read: RouterView = cbor4ii::serde::from_slice(&cbor).unwrap();
             prop_assert_eq!(&read, &**view);
             resumed.restore(read);
         }
         events[cut..].iter().for_each(|event| resumed.apply(event, start()));
         prop_assert_eq!(bytes(&folded(&events)), bytes(&resumed));
+    }
+
+    #[test]
+    fn parts_restored_beside_each_other_give_the_whole(
+        words in prop::collection::vec(words(), 1..6),
+        parts in prop::collection::vec(0..3_usize, 12),
+    ) {
+        let lives = ["a", "b", "c", "d", "e", "f"].into_iter().zip(&words).map(|(name, words)| life(name, 1, words));
+        let whole = folded(&lives.flatten().collect::<Vec<_>>());
+        let mut restored = [FleetView::default(), FleetView::default(), FleetView::default()];
+        // Some in two parts.
+        let views: Vec<RouterView> = whole.routers_after(None).map(|view| (**view).clone()).collect();
+        for (view, at) in views.iter().cycle().zip(&parts) {
+            restored[*at].restore(view.clone());
+        }
+        let mut joined = FleetView::default();
+        restored.into_iter().for_each(|part| joined.absorb(part));
+        prop_assert_eq!(bytes(&whole), bytes(&joined));
     }
 
     #[test]
@@ -374,7 +392,7 @@ fn a_router_stays_small_whatever_it_says() {
     let view = fleet.router("a").unwrap();
     assert_eq!(view.links.len(), RouterView::LINKS_MAX);
     assert!(view.unplaced > 1_000);
-    assert!(serde_json::to_vec(&**view).unwrap().len() < 64 * 1024);
+    assert!(cbor4ii::serde::to_vec(Vec::new(), &**view).unwrap().len() < 64 * 1024);
 }
 
 #[test]
