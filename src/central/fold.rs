@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
+use tokio::task::JoinHandle;
 use tracing::warn;
 
 use super::TOPICS;
@@ -205,6 +206,7 @@ pub async fn until(
         bounds.insert(topic, stream.bounds(topic).await?);
     }
     let samples_end = fleet.freshness.stream_moved_at.unwrap_or(DateTime::UNIX_EPOCH);
+    let mut parsing: Option<JoinHandle<(Vec<_>, Read)>> = None;
     for mut position in positions(stream, &fleet.freshness) {
         let end = stream.offset_at(position.topic, position.partition, after).await?;
         let first = bounds[&position.topic][position.partition as usize].first;
@@ -220,9 +222,18 @@ pub async fn until(
             if next == position.offset {
                 break;
             }
-            read.fold_into(&read.events(), fleet);
             position.offset = next;
+            // One round is read while the one before is parsed and the one before that is folded.
+            let parsed = tokio::task::spawn_blocking(move || (read.events(), read));
+            if let Some(before) = parsing.replace(parsed) {
+                let (events, read) = before.await.map_err(|_| StreamError::Closed)?;
+                read.fold_into(&events, fleet);
+            }
         }
+    }
+    if let Some(last) = parsing {
+        let (events, read) = last.await.map_err(|_| StreamError::Closed)?;
+        read.fold_into(&events, fleet);
     }
     Ok(())
 }

@@ -6,7 +6,7 @@
 //! place in the last record of the partition are the fold up to that place.
 
 use std::borrow::Cow;
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 
 use chrono::{DateTime, Utc};
 use tracing::warn;
@@ -21,6 +21,9 @@ const PLACE: &str = "tandem_place";
 const MOVED_AT: &str = "tandem_moved_at";
 /// Header: the release's way of folding; a partition that still holds state of another one is folded anew.
 const VERSION: &str = "tandem_view";
+
+/// Partitions that are parsed while the next one is read.
+const PARSING_MAX: usize = 2;
 
 /// The fold of one partition.
 #[derive(Clone, Debug, Default)]
@@ -95,7 +98,7 @@ pub async fn load(
     if reader == fold::Reader::Following {
         stream.read_ahead(&from).await?;
     }
-    let mut parsing = Vec::with_capacity(from.len());
+    let (mut states, mut parsing) = (Vec::with_capacity(from.len()), VecDeque::new());
     for mut position in from {
         let end = bounds.get(position.partition as usize).map_or(0, |bounds| bounds.next);
         let mut latest = Latest::default();
@@ -110,10 +113,14 @@ pub async fn load(
             position.offset = batch.next;
             batch.records.into_iter().for_each(|stored| latest.take(stored.record));
         }
-        // The next partition is read meanwhile.
-        parsing.push(tokio::task::spawn_blocking(move || latest.into_state(position.partition)));
+        // The next partition is read meanwhile, but no more than that is held unparsed.
+        parsing.push_back(tokio::task::spawn_blocking(move || latest.into_state(position.partition)));
+        if parsing.len() > PARSING_MAX
+            && let Some(parsed) = parsing.pop_front()
+        {
+            states.push(parsed.await.map_err(|_| StreamError::Closed)?);
+        }
     }
-    let mut states = Vec::with_capacity(parsing.len());
     for parsed in parsing {
         states.push(parsed.await.map_err(|_| StreamError::Closed)?);
     }

@@ -27,6 +27,9 @@ const FRAME_BYTES: usize = 64 * 1024;
 /// A record of a compacted topic is looked at by compaction after this long at the latest.
 const COMPACTION_LAG_MS: u64 = 10 * 60 * 1000;
 
+/// And it is in the active segment no longer once that holds so many bytes: some thousand routers, packed.
+const COMPACTED_SEGMENT_BYTES: u64 = 4 * 1024 * 1024;
+
 /// The clock of a writer may be ahead of the broker's by this much.
 const CLOCK_AHEAD_MS: u64 = 60 * 60 * 1000;
 
@@ -238,6 +241,7 @@ fn wanted(topic: Topic) -> Vec<(&'static str, String)> {
             ("delete.retention.ms", tombstone.as_millis().to_string()),
             // What is in the active segment is not compacted, and a new node reads it all.
             ("segment.ms", COMPACTION_LAG_MS.to_string()),
+            ("segment.bytes", COMPACTED_SEGMENT_BYTES.to_string()),
             ("max.compaction.lag.ms", COMPACTION_LAG_MS.to_string()),
             ("min.cleanable.dirty.ratio", "0.1".to_owned()),
         ]),
