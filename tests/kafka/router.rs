@@ -1,5 +1,6 @@
 //! A router that writes straight to Kafka: its spool remains the truth.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
@@ -225,11 +226,15 @@ async fn wrong_settings_are_told_at_once() {
 
 /// Sets from which age on the topic refuses a record.
 async fn refuse_older(settings: &KafkaSettings, than_ms: &str) {
+    alter(settings, "message.timestamp.before.max.ms", than_ms).await;
+}
+
+/// Sets one setting of the topic of status, as somebody may while we run.
+async fn alter(settings: &KafkaSettings, setting: &str, value: &str) {
     let admin: AdminClient<DefaultClientContext> =
         ClientConfig::new().set("bootstrap.servers", broker::address()).create().unwrap();
     let name = settings.named(Topic::Status.name());
-    let change =
-        AlterConfig::new(ResourceSpecifier::Topic(&name)).set("message.timestamp.before.max.ms", than_ms);
+    let change = AlterConfig::new(ResourceSpecifier::Topic(&name)).set(setting, value);
     admin.alter_configs(&[change], &AdminOptions::new()).await.unwrap()[0].as_ref().unwrap();
 }
 
@@ -257,4 +262,62 @@ async fn a_clock_that_is_off_is_told_and_no_event_is_lost() {
     }
     running.stop().await;
     assert_eq!(causes(&stream).await, (1..=EVENTS).collect::<Vec<_>>(), "all, once, in order");
+}
+
+/// What a batch of the topic may have in the test below.
+const LIMIT: usize = 50_000;
+/// Events that are too large for it, by their sequence.
+const LARGE: [u64; 2] = [7, 8];
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn events_larger_than_the_topic_takes_are_given_up_and_told_and_those_behind_them_go_out() {
+    let folder = tempfile::tempdir().unwrap();
+    let journal = journal(folder.path());
+    let settings = broker::settings(1);
+    let stream = Kafka::open(settings.clone()).await.unwrap();
+    alter(&settings, "max.message.bytes", &LIMIT.to_string()).await;
+    for sequence in 1..=20 {
+        let cause = "x".repeat(if LARGE.contains(&sequence) { LIMIT } else { 10 });
+        let body = ConfigRolledBack { from_hash: "a".into(), hash: "b".into(), cause }.into();
+        journal.emit_durably(Emission { subject: None, time: None, body }).await.unwrap();
+    }
+    let mut plain = options(&settings);
+    plain.to.as_mut().unwrap().push_str("&compression.type=none");
+    let mut running = Running::start(plain, &journal);
+    let told = |progress: &Progress| progress.fault.as_ref().is_some_and(|fault| fault.contains("larger"));
+    let fault = running.until(told).await.fault.unwrap();
+    assert!(fault.contains("branch-0042") && fault.contains("tandem.status"), "{fault}");
+    // What was given up is said in an event of its own, behind all others.
+    let deadline = tokio::time::Instant::now() + PATIENCE;
+    while journal.depth().await.unwrap().status_events > 0 {
+        assert!(tokio::time::Instant::now() < deadline);
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    running.until(|progress| progress.fault.is_none()).await;
+    running.stop().await;
+
+    // Halves of a batch go more than once, which costs doubles.
+    let mut stored = BTreeMap::new();
+    for record in outside::all(&stream, Topic::Status).await {
+        let event = Event::from_json(record.value.as_ref().unwrap()).unwrap();
+        let is_next = stored.last_key_value().is_none_or(|(last, _)| *last < event.sequence.0);
+        assert!(is_next || stored.contains_key(&event.sequence.0), "{} is out of order", event.sequence.0);
+        stored.insert(event.sequence.0, event.body);
+    }
+    let mut given_up = Vec::new();
+    for sequence in 1..=20 {
+        match stored.remove(&sequence) {
+            Some(body) => assert!(matches!(body, Body::ConfigRolledBack(_)), "{sequence}"),
+            None => given_up.push(sequence),
+        }
+    }
+    assert_eq!(given_up, LARGE, "all others are stored");
+    let mut accounted_for = 0;
+    for body in stored.into_values() {
+        let Body::SpoolDropped(dropped) = body else { panic!("another event: {body:?}") };
+        assert_eq!(dropped.cause, "refused");
+        assert!(LARGE.contains(&dropped.first_sequence) && LARGE.contains(&dropped.last_sequence));
+        accounted_for += dropped.count;
+    }
+    assert_eq!(accounted_for, LARGE.len() as u64);
 }

@@ -115,8 +115,7 @@ impl Brokers {
             Ok(records) => records,
             // Nobody could read it, as a gateway would say.
             Err(detail) => {
-                let body = serde_json::json!({ "detail": detail }).to_string();
-                return Ok(Answer { status: 400, retry_after: None, date: None, body: body.into() });
+                return Ok(refused(400, &detail));
             }
         };
         let stored = self.feeder.append(records).await;
@@ -130,12 +129,15 @@ impl Brokers {
                 Ok(Answer { status: 200, retry_after: None, date: None, body: body.into() })
             }
             // As a gateway answers it: the batch is halved until the one event is found and given up.
-            Err(StreamError::TooLarge { .. }) => {
-                Ok(Answer { status: 413, retry_after: None, date: None, body: Vec::new().into() })
-            }
+            Err(error @ StreamError::TooLarge { .. }) => Ok(refused(413, &error.to_string())),
             Err(error) => Err(error.to_string()),
         }
     }
+}
+
+fn refused(status: u16, detail: &str) -> Answer {
+    let body = serde_json::json!({ "detail": detail }).to_string();
+    Answer { status, retry_after: None, date: None, body: body.into() }
 }
 
 /// Whether a broker may take a record of `now`: not when the clock stands before this program was made.
