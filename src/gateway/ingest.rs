@@ -201,6 +201,7 @@ impl Task {
         let first = items.iter().find_map(|item| item.place);
         if let Some(router) = &router
             && span.is_none()
+            && self.stream.is_shared()
             && (is_new || known.is_behind(first))
             && let Err(error) = self.recall(router, &mut known).await
         {

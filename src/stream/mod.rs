@@ -71,6 +71,11 @@ pub trait Stream: Send + Sync {
         EMBEDDED.to_owned()
     }
 
+    /// Whether others may append to it, of whose appends only the stream itself tells.
+    fn is_shared(&self) -> bool {
+        true
+    }
+
     /// How many partitions `topic` has.
     fn partitions(&self, topic: Topic) -> u32;
 

@@ -122,6 +122,11 @@ impl Drop for Sqlite {
 }
 
 impl Stream for Sqlite {
+    /// Its folder belongs to one process, and that has one gateway.
+    fn is_shared(&self) -> bool {
+        false
+    }
+
     fn partitions(&self, _: Topic) -> u32 {
         self.partitions
     }
