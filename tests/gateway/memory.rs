@@ -261,6 +261,28 @@ async fn a_hole_is_not_stepped_over_whichever_gateway_sees_it() {
     assert_eq!(one.post(&[status("r1", 5)]).await.acknowledged(), 5, "what the other one has is known");
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_router_of_which_nobody_knew_more_is_looked_up_again_after_a_while() {
+    let one = Bench::open().await;
+    let other = Bench::new(Arc::clone(&one.stream), Admission::Open).await;
+    assert_eq!(one.post(&[status("r1", 1)]).await.acknowledged(), 1);
+    assert_eq!(one.post(&[status("r1", 3)]).await.acknowledged(), 1, "nobody has the second");
+    assert_eq!(other.post(&[status("r1", 2)]).await.acknowledged(), 3);
+    // The first one is not told by anybody: it looks, but not for each batch.
+    let began = tokio::time::Instant::now();
+    let mut answers = vec![one.post(&[status("r1", 3)]).await.acknowledged()];
+    while answers.last() != Some(&3) {
+        assert!(began.elapsed() < std::time::Duration::from_secs(60), "{answers:?}");
+        tokio::time::advance(std::time::Duration::from_secs(1)).await;
+        answers.push(one.post(&[status("r1", 3)]).await.acknowledged());
+    }
+    assert!(
+        answers.len() > 1 && answers[..answers.len() - 1].iter().all(|answer| *answer == 1),
+        "{answers:?}"
+    );
+    assert_eq!(one.post(&[status("r1", 4)]).await.acknowledged(), 4);
+}
+
 #[tokio::test]
 async fn other_methods_and_paths_are_not_ours() {
     let bench = Bench::open().await;

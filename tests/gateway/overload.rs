@@ -198,3 +198,27 @@ async fn a_full_disk_gets_503_and_nothing_is_acknowledged_that_is_not_stored() {
     assert_eq!(answer.acknowledged(), last + 2, "the refused batch was not taken for stored");
     bench.gateway.ready().unwrap();
 }
+
+/// Waits until the gateway is ready, as one that nobody sends anything to any longer.
+async fn until_ready(bench: &Bench) -> Duration {
+    let began = tokio::time::Instant::now();
+    while bench.gateway.ready().is_err() {
+        assert!(began.elapsed() < Duration::from_secs(60), "a refusal is held against the stream for ever");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    began.elapsed()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_gateway_that_was_refused_is_sent_to_again_after_a_while() {
+    let bench = Bench::new(Arc::new(Memory::with_room(1, 1_000)), Admission::Open).await;
+    let large = || [status("r1", 1), status("r1", 2), status("r1", 3)];
+    bench.post(&large()).await.problem(503);
+    let first = until_ready(&bench).await;
+    assert!(first > Duration::ZERO, "it says so before it is asked again");
+    // Still so: it counts from the last refusal.
+    bench.post(&large()).await.problem(503);
+    tokio::time::advance(first / 2).await;
+    bench.post(&large()).await.problem(503);
+    assert_eq!(until_ready(&bench).await, first);
+}
