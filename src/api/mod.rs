@@ -71,8 +71,11 @@ impl Sources {
     }
 }
 
-/// Says what is wrong when something is; one for each thing a process does.
-pub type Ready = Arc<Vec<Box<dyn Fn() -> Result<(), String> + Send + Sync>>>;
+/// Says what is wrong when something is; while nothing is, what somebody should look at all the same.
+pub type Check = Box<dyn Fn() -> Result<Option<String>, String> + Send + Sync>;
+
+/// One for each thing a process does.
+pub type Ready = Arc<Vec<Check>>;
 
 /// The routes by which a process without API is watched.
 pub fn health_router(ready: Ready) -> Router {

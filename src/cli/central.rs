@@ -166,7 +166,7 @@ impl Running {
         };
         let (stop, stopped) = watch::channel(false);
         let mut tasks = Vec::new();
-        let mut ready: Vec<Box<dyn Fn() -> Result<(), String> + Send + Sync>> = Vec::new();
+        let mut ready: Vec<api::Check> = Vec::new();
         let mut app = axum::Router::new();
         #[cfg(feature = "kafka")]
         if let Some(kafka) = opened.clone() {
@@ -180,13 +180,13 @@ impl Running {
             let own = Gateway::start(shared.clone(), admission).await?;
             app = app.merge(gateway::router(own.clone()));
             let asked = own.clone();
-            ready.push(Box::new(move || asked.ready()));
+            ready.push(Box::new(move || asked.ready().map(|()| None)));
             gateway = Some(own);
         }
         if plays(Role::Api) {
             let central = Central::open(shared.clone(), &data.join("snapshots")).await?;
             let followed = central.clone();
-            ready.push(Box::new(move || followed.ready()));
+            ready.push(Box::new(move || followed.ready().map(|()| None)));
             app = app.merge(api::router(sources(&central, shared, &stopped, Arc::new(ready))));
             let stopped = stopped.clone();
             tasks.push(tokio::spawn(async move { central.follow(stopped).await }));
@@ -243,7 +243,7 @@ fn sources(
 async fn start_share(
     stream: &StreamArguments,
     stopped: &watch::Receiver<bool>,
-    ready: &mut Vec<Box<dyn Fn() -> Result<(), String> + Send + Sync>>,
+    ready: &mut Vec<api::Check>,
 ) -> anyhow::Result<Option<JoinHandle<()>>> {
     use crate::central::Share;
     let kafka = stream.kafka.open(stream.stream.as_deref().unwrap_or_default()).await?;
@@ -251,7 +251,7 @@ async fn start_share(
     let progress = share.progress();
     ready.push(Box::new(move || {
         let progress = progress.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        progress.fault.clone().map_or(Ok(()), Err)
+        progress.fault.clone().map_or(Ok(None), Err)
     }));
     let stopped = stopped.clone();
     Ok(Some(tokio::spawn(async move { share.follow(stopped).await })))
@@ -261,7 +261,7 @@ async fn start_share(
 async fn start_share(
     _: &StreamArguments,
     _: &watch::Receiver<bool>,
-    _: &mut Vec<Box<dyn Fn() -> Result<(), String> + Send + Sync>>,
+    _: &mut Vec<api::Check>,
 ) -> anyhow::Result<Option<JoinHandle<()>>> {
     Ok(None)
 }

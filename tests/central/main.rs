@@ -58,7 +58,7 @@ impl Bench {
             live: central.live(),
             stream: stream.clone(),
             stop: stopped,
-            ready: Arc::new(vec![Box::new(move || followed.ready())]),
+            ready: Arc::new(vec![Box::new(move || followed.ready().map(|()| None))]),
         };
         Self { stream, central, app: api::router(sources), stop, folder }
     }

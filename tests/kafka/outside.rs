@@ -5,6 +5,9 @@ use std::io::Write as _;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 
+use rdkafka::ClientConfig;
+use rdkafka::admin::{AdminClient, AdminOptions, NewPartitions};
+use rdkafka::client::DefaultClientContext;
 use serde_json::Value;
 use tandem::stream::{Kafka, KafkaSettings, Limit, Position, Record, Stream as _, Topic};
 
@@ -25,6 +28,15 @@ pub fn kcat_reads(settings: &KafkaSettings, topic: Topic) -> Vec<Value> {
 fn headers(record: &Value) -> BTreeMap<String, String> {
     let flat: Vec<String> = serde_json::from_value(record["headers"].clone()).unwrap_or_default();
     flat.chunks(2).map(|pair| (pair[0].clone(), pair[1].clone())).collect()
+}
+
+/// Gives a topic more partitions, as somebody may while we run.
+pub async fn add_partitions(settings: &KafkaSettings, topic: Topic, partitions: usize) {
+    let admin: AdminClient<DefaultClientContext> =
+        ClientConfig::new().set("bootstrap.servers", &settings.servers).create().unwrap();
+    let name = settings.named(topic.name());
+    let more = NewPartitions::new(&name, partitions);
+    admin.create_partitions(&[more], &AdminOptions::new()).await.unwrap()[0].as_ref().unwrap();
 }
 
 /// Has kcat write `value`, with headers and key.

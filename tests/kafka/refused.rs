@@ -4,13 +4,13 @@ use std::time::Instant;
 
 use chrono::{TimeDelta, Utc};
 use rdkafka::ClientConfig;
-use rdkafka::admin::{AdminClient, AdminOptions, NewPartitions, NewTopic, TopicReplication};
+use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 use tandem::stream::{
     Commit, Kafka, KafkaSettings, Position, RECORD_BYTES_MAX, Record, Stream as _, StreamError, Topic,
 };
 
-use super::{broker, events};
+use super::{broker, events, outside};
 
 fn with(settings: &KafkaSettings, name: &str, value: &str) -> KafkaSettings {
     let mut settings = settings.clone();
@@ -53,9 +53,7 @@ async fn another_number_of_partitions_is_told() {
     assert_eq!((topic, setting.as_str(), found.as_str(), wanted.as_str()), (&name, "partitions", "2", "3"));
 
     // Somebody adds partitions: keys would move, and with them the order of a router's events.
-    let name = settings.named("tandem.samples");
-    let more = NewPartitions::new(&name, 4);
-    admin().create_partitions(&[more], &AdminOptions::new()).await.unwrap()[0].as_ref().unwrap();
+    outside::add_partitions(&settings, Topic::Samples, 4).await;
     let deadline = Instant::now() + super::PATIENCE;
     let error = loop {
         match Kafka::open(settings.clone()).await {

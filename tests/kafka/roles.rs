@@ -5,10 +5,10 @@ use std::process::Child;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
-use tandem::stream::{Kafka, KafkaSettings, Stream as _, Topic};
+use tandem::stream::{Kafka, KafkaSettings, Stream as _, Topic, partition_of};
 
 use super::started::{Started, central, start};
-use super::{PATIENCE, broker, events};
+use super::{PATIENCE, broker, events, outside};
 
 /// A `tandem central` of its own.
 pub struct Process {
@@ -86,5 +86,53 @@ async fn what_one_gateway_takes_every_node_shows() {
     while stream.bounds(Topic::State).await.unwrap().iter().all(|bounds| bounds.next == 0) {
         assert!(Instant::now() < deadline, "no fold wrote state");
         tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn partitions_that_somebody_adds_are_told_and_each_router_keeps_its_own() {
+    const PARTITIONS: u32 = 2;
+    const ROUTERS: u32 = 12;
+    let settings = broker::settings(PARTITIONS);
+    let parts = ["gateway", "api"].map(|role| Process::start(&settings, role));
+    let [gateway, node] = &parts;
+    let send = async |sequence| {
+        for router in 0..ROUTERS {
+            post(gateway, &[events::status_json(&format!("r-{router}"), sequence)]).await;
+        }
+    };
+    send(1).await;
+    outside::add_partitions(&settings, Topic::Status, 5).await;
+    let deadline = Instant::now() + PATIENCE;
+    for part in &parts {
+        // It is of use all the same: nobody who asks should send its routers elsewhere.
+        let told = async || {
+            part.ask("/readyz").await.is_some_and(|said| {
+                let warnings = said["warnings"].to_string();
+                said["ready"] == true && warnings.contains("tandem.status: partitions is 5, wanted 2")
+            })
+        };
+        while !told().await {
+            assert!(Instant::now() < deadline, "{:?}", part.ask("/readyz").await);
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+    send(2).await;
+    let counts = async |router| {
+        let shown = node.ask(&format!("/v1/routers/r-{router}")).await?;
+        let count = |name: &str| shown["completeness"][name].as_u64();
+        Some((count("received")?, count("missing")?, count("doubles")?))
+    };
+    for router in 0..ROUTERS {
+        while counts(router).await != Some((2, 0, 0)) {
+            assert!(Instant::now() < deadline, "r-{router}: {:?}", counts(router).await);
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+    let records = outside::kcat_reads(&settings, Topic::Status);
+    assert_eq!(records.len() as u32, 2 * ROUTERS);
+    for record in records {
+        let own = partition_of(record["key"].as_str().unwrap(), PARTITIONS);
+        assert_eq!(record["partition"], own, "{}", record["key"]);
     }
 }

@@ -8,6 +8,7 @@ use rdkafka::producer::Producer as _;
 
 use super::client::Cluster;
 use super::produce::Producer;
+use super::topics::check_partitions;
 use super::{KafkaSettings, Record, StreamError, Topic, check};
 
 /// How long the brokers may take to tell their topics.
@@ -39,7 +40,9 @@ impl Feeder {
         check(&records)?;
         if !self.checked.load(Ordering::Acquire) {
             let (cluster, producer) = (self.cluster.clone(), Arc::clone(&self.producer));
-            let checked = tokio::task::spawn_blocking(move || check_topics(&cluster, &producer));
+            let checked = tokio::task::spawn_blocking(move || {
+                check_partitions(&cluster, producer.client().client(), &[Topic::Status, Topic::Samples], ASK)
+            });
             checked.await.map_err(|_| StreamError::Closed)??;
             self.checked.store(true, Ordering::Release);
         }
@@ -51,28 +54,4 @@ impl Feeder {
     pub fn traffic(&self) -> (u64, u64) {
         self.cluster.traffic()
     }
-}
-
-/// Order per router hangs on the number of partitions.
-fn check_topics(cluster: &Cluster, producer: &Producer) -> Result<(), StreamError> {
-    for topic in [Topic::Status, Topic::Samples] {
-        let name = cluster.settings.named(topic.name());
-        let metadata = producer.client().client().fetch_metadata(Some(&name), ASK);
-        let metadata =
-            metadata.map_err(|error| cluster.refusal().unwrap_or_else(|| cluster.error(&error)))?;
-        let found = metadata.topics().first().map_or(0, |topic| topic.partitions().len());
-        if found == 0 {
-            return Err(StreamError::TopicMissing { topic: name });
-        }
-        if found != cluster.settings.partitions as usize {
-            return Err(StreamError::TopicSetting {
-                topic: name,
-                setting: "partitions".into(),
-                found: found.to_string(),
-                wanted: cluster.settings.partitions.to_string(),
-                advice: "give partitions= as the topics were made",
-            });
-        }
-    }
-    Ok(())
 }

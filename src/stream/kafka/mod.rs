@@ -125,11 +125,12 @@ impl Kafka {
         })
     }
 
-    /// Whether the cluster answers for every partition.
+    /// Whether the cluster answers for every partition. With it comes what somebody should look at all the same: a
+    /// topic whose partitions were changed. What is read and written stays where it was.
     ///
     /// # Errors
     /// Why it does not, once that has lasted for longer than a cluster needs to elect a leader.
-    pub fn ready(&self) -> Result<(), String> {
+    pub fn ready(&self) -> Result<Option<String>, String> {
         self.pulse.ready()
     }
 

@@ -1,13 +1,16 @@
 //! Whether the cluster answers, asked now and then: who reads where nothing comes, or writes nothing, would not notice.
+//! Nor would anybody that a topic has other partitions than at the start, until the next start fails.
 
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use rdkafka::Offset;
+use rdkafka::consumer::Consumer as _;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
-use super::{Inner, Topic};
+use super::topics::check_partitions;
+use super::{ASK, Inner, StreamError, Topic};
 
 /// Between two questions.
 const EVERY: Duration = Duration::from_secs(5);
@@ -23,20 +26,22 @@ pub(super) struct Pulse {
 struct Felt {
     answered: Instant,
     fault: String,
+    changed: Option<String>,
 }
 
 impl Pulse {
     /// Begins to ask; the cluster has answered just now.
     pub fn of(inner: &Arc<Inner>) -> Self {
-        let felt = Arc::new(Mutex::new(Felt { answered: Instant::now(), fault: "no answer".into() }));
+        let felt = Felt { answered: Instant::now(), fault: "no answer".into(), changed: None };
+        let felt = Arc::new(Mutex::new(felt));
         let task = tokio::spawn(ask(Arc::downgrade(inner), Arc::clone(&felt)));
         Self { felt, task }
     }
 
-    /// Whether every partition of status has answered lately; why not otherwise.
-    pub fn ready(&self) -> Result<(), String> {
+    /// Whether every partition of status has answered lately, and which topic was changed; why not otherwise.
+    pub fn ready(&self) -> Result<Option<String>, String> {
         let felt = self.felt.lock().unwrap_or_else(PoisonError::into_inner);
-        if felt.answered.elapsed() < SILENT { Ok(()) } else { Err(felt.fault.clone()) }
+        if felt.answered.elapsed() < SILENT { Ok(felt.changed.clone()) } else { Err(felt.fault.clone()) }
     }
 }
 
@@ -60,13 +65,33 @@ async fn ask(inner: Weak<Inner>, felt: Arc<Mutex<Felt>>) {
             if silent && answer.is_err() {
                 inner.ask_anew()?;
             }
-            answer
+            answer.map(|_| changed(&inner))
         };
         let Ok(answer) = tokio::task::spawn_blocking(question).await else { return };
         let mut felt = felt.lock().unwrap_or_else(PoisonError::into_inner);
         match answer {
-            Ok(_) => felt.answered = Instant::now(),
+            Ok(changed) => {
+                felt.answered = Instant::now();
+                if felt.changed != changed
+                    && let Some(changed) = &changed
+                {
+                    tracing::error!(changed, "a topic was changed");
+                }
+                felt.changed = changed;
+            }
             Err(error) => felt.fault = error.to_string(),
         }
+    }
+}
+
+/// What to say of a topic that has other partitions than it had at the start.
+fn changed(inner: &Inner) -> Option<String> {
+    let asking = Arc::clone(&inner.asking.lock().unwrap_or_else(PoisonError::into_inner));
+    match check_partitions(&inner.cluster, asking.client(), &Topic::ALL, ASK) {
+        Err(error @ StreamError::TopicSetting { .. }) => Some(format!(
+            "{error}; this process goes on with {}, one that starts will refuse the topic",
+            inner.cluster.settings.partitions
+        )),
+        _ => None,
     }
 }

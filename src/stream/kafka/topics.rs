@@ -6,6 +6,7 @@ use rdkafka::admin::{
     AdminClient, AdminOptions, AlterConfig, ConfigResource, ConfigResourceResult, NewTopic,
     ResourceSpecifier, TopicReplication,
 };
+use rdkafka::client::{Client, ClientContext};
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 
@@ -59,14 +60,7 @@ pub(super) async fn ensure(cluster: &Cluster) -> Result<String, StreamError> {
         let name = settings.named(topic.name());
         let Some(found) = found.iter().find(|found| found.name == name) else { continue };
         if found.partitions != settings.partitions {
-            return Err(StreamError::TopicSetting {
-                topic: name,
-                setting: "partitions".into(),
-                found: found.partitions.to_string(),
-                wanted: settings.partitions.to_string(),
-                advice: "the order of a router's events hangs on it: give partitions= as the topics were made, or use a \
-                         new prefix",
-            });
+            return Err(other_partitions(cluster, name, found.partitions));
         }
         let asked = settings.replication.unwrap_or(1);
         if settings.topics != TopicPolicy::Take && found.replicas < asked {
@@ -104,6 +98,40 @@ struct Found {
     partitions: u32,
     /// Of the partition that has the fewest.
     replicas: i32,
+}
+
+/// Asks the cluster whether `topics` are there with the partitions that the settings say.
+pub(super) fn check_partitions<C: ClientContext>(
+    cluster: &Cluster,
+    client: &Client<C>,
+    topics: &[Topic],
+    patience: Duration,
+) -> Result<(), StreamError> {
+    for topic in topics {
+        let name = cluster.settings.named(topic.name());
+        let metadata = client.fetch_metadata(Some(&name), patience);
+        let metadata =
+            metadata.map_err(|error| cluster.refusal().unwrap_or_else(|| cluster.error(&error)))?;
+        let found = metadata.topics().first().map_or(0, |topic| topic.partitions().len());
+        if found == 0 {
+            return Err(StreamError::TopicMissing { topic: name });
+        }
+        if found != cluster.settings.partitions as usize {
+            return Err(other_partitions(cluster, name, found));
+        }
+    }
+    Ok(())
+}
+
+fn other_partitions(cluster: &Cluster, topic: String, found: impl ToString) -> StreamError {
+    StreamError::TopicSetting {
+        topic,
+        setting: "partitions".into(),
+        found: found.to_string(),
+        wanted: cluster.settings.partitions.to_string(),
+        advice: "the order of a router's events hangs on it: give partitions= as the topics were made, or use a new \
+                 prefix",
+    }
 }
 
 /// The name of the cluster and the topics that are there, once it answers.
