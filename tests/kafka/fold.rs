@@ -5,14 +5,15 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use rdkafka::ClientConfig;
-use rdkafka::admin::{AdminClient, AdminOptions, NewPartitions};
-use rdkafka::client::DefaultClientContext;
+use rdkafka::producer::{BaseProducer, Producer as _};
 use tandem::central::{Central, FOLD_READER, Share, ShareProgress};
 use tandem::stream::{Kafka, KafkaSettings, Limit, Position, REASON, Record, Stored, Stream as _, Topic};
 use tandem::view::RouterView;
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
+use tokio::time::timeout;
 
+use super::between::Between;
 use super::{PATIENCE, broker, events, outside};
 
 const PARTITIONS: u32 = 6;
@@ -145,11 +146,7 @@ async fn partitions_that_somebody_adds_meanwhile_are_told_and_hold_up_nothing() 
     append(&stream, 1..=3).await;
     let folder = Folder::start(&settings).await;
     counts_each_once(&stream, 3).await;
-    let admin: AdminClient<DefaultClientContext> =
-        ClientConfig::new().set("bootstrap.servers", &settings.servers).create().unwrap();
-    let name = settings.named(Topic::Status.name());
-    let more = NewPartitions::new(&name, PARTITIONS as usize + 2);
-    admin.create_partitions(&[more], &AdminOptions::new()).await.unwrap()[0].as_ref().unwrap();
+    outside::add_partitions(&settings, Topic::Status, PARTITIONS as usize + 2).await;
     let deadline = Instant::now() + PATIENCE;
     let fault = || folder.progress.lock().unwrap().fault.clone().unwrap_or_default();
     while !fault().contains("more partitions than the 6 of the settings: {6, 7}") {
@@ -266,6 +263,44 @@ async fn what_is_no_event_becomes_a_dead_letter_and_holds_up_nothing() {
     assert!(reason(0).contains("tandem.status/0 at offset 1"), "{}", reason(0));
     assert!(reason(1).contains("offset 2: a tombstone"), "{}", reason(1));
     folder.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_commit_that_was_written_and_is_taken_for_failed_counts_once() {
+    let settings = broker::settings(PARTITIONS);
+    let stream = Kafka::open(settings.clone()).await.unwrap();
+    append(&stream, 1..=3).await;
+    let between = Between::start();
+    let folder = Folder::start(&between.settings(&settings)).await;
+    counts_each_once(&stream, 3).await;
+
+    let (written, heard) = oneshot::channel();
+    between.at_next_commit(move |id| {
+        // Repeated, it is refused: another one has begun under that id.
+        let other: BaseProducer = ClientConfig::new()
+            .set("bootstrap.servers", broker::address())
+            .set("transactional.id", id)
+            .create()
+            .unwrap();
+        other.init_transactions(PATIENCE).unwrap();
+        written.send(()).unwrap();
+    });
+    // First what would be there twice: a state that is written again is the same one.
+    outside::kcat_writes(&settings, Topic::Status, "router-0", &[], "poison");
+    append(&stream, 4..=6).await;
+    timeout(PATIENCE, heard).await.expect("it commits in time").unwrap();
+    assert_eq!(outside::all(&stream, Topic::DeadLetters).await.len(), 1, "the commit was written");
+    let commits = || folder.progress.lock().unwrap().commits;
+    let before = commits();
+    append(&stream, 7..=7).await;
+    counts_each_once(&stream, 7).await;
+    let deadline = Instant::now() + PATIENCE;
+    while commits() == before {
+        assert!(Instant::now() < deadline, "it commits no more");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    folder.stop().await;
+    assert_eq!(outside::all(&stream, Topic::DeadLetters).await.len(), 1, "it is not written again");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

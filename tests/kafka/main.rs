@@ -3,6 +3,7 @@
 #![cfg(all(feature = "agent", feature = "central", feature = "kafka"))]
 
 mod ahead;
+mod between;
 mod broker;
 mod events;
 mod fold;

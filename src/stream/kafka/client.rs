@@ -1,13 +1,14 @@
 //! Clients of the cluster: how they are set, and what they say when they cannot do it.
 
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rdkafka::client::ClientContext;
 use rdkafka::config::{FromClientConfigAndContext, RDKafkaLogLevel};
 use rdkafka::consumer::{BaseConsumer, ConsumerContext};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::{ClientConfig, Statistics};
+use tokio::time::Instant;
 
 use super::{KafkaSettings, StreamError};
 
@@ -181,11 +182,33 @@ impl ClientContext for Context {
             )
         );
         tracing::debug!(%error, reason, "the Kafka client is in trouble");
-        // That all brokers are down follows from what was said of each.
-        if code != Some(RDKafkaErrorCode::AllBrokersDown) {
+        // That all brokers are down follows from what was said of each, and an end is no trouble.
+        if !matches!(code, Some(RDKafkaErrorCode::AllBrokersDown | RDKafkaErrorCode::PartitionEOF)) {
             self.cluster.heard(reason, refused);
         }
     }
 }
 
 impl ConsumerContext for Context {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn what_a_client_heard_is_the_cause_of_failures_for_a_while_and_no_longer() {
+        let cluster = Cluster::new("kafka://a:9092".parse().unwrap());
+        let told = || cluster.failure("no answer").to_string();
+        cluster.heard("wrong password", true);
+        tokio::time::advance(CAUSE_LIFE / 2).await;
+        cluster.heard("connection refused", false);
+        assert!(cluster.refusal().is_some() && told().contains("wrong password"), "{}", told());
+        tokio::time::advance(CAUSE_LIFE / 2).await;
+        assert_eq!(cluster.refusal(), None, "it may be right by now");
+        assert!(!told().contains("password"), "{}", told());
+        cluster.heard("connection refused", false);
+        assert!(cluster.refusal().is_none() && told().contains("connection refused"), "{}", told());
+        tokio::time::advance(CAUSE_LIFE).await;
+        assert!(!told().contains("refused"), "{}", told());
+    }
+}

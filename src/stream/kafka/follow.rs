@@ -161,7 +161,7 @@ impl Follower {
                 }
             }
             if tokio::time::timeout_at(deadline, arrived).await.is_err() {
-                self.shared.state().failing = true;
+                self.shared.state().fail();
                 self.shared.room.notify_one();
                 let name = self.cluster.settings.named(self.topic.name());
                 let place = format!("{name}/{} from offset {}", from.partition, from.offset);
@@ -199,6 +199,12 @@ enum Orders {
 impl State {
     fn has_orders(&self) -> bool {
         self.failing || self.all_anew || !self.anew.is_empty()
+    }
+
+    /// Has the client replaced. It may have been wrong for long, also of where a partition ends.
+    fn fail(&mut self) {
+        self.failing = true;
+        self.partitions.values_mut().for_each(|ahead| ahead.at_end = false);
     }
 
     fn take_orders(&mut self) -> Orders {
@@ -279,7 +285,7 @@ impl Task {
             let replaced = if failing { self.replace() } else { Ok(()) };
             if let Err(error) = replaced.and_then(|()| self.obey(&orders)) {
                 tracing::error!(%error, topic = self.topic.name(), "cannot read ahead; trying again with a new client");
-                self.shared.state().failing = true;
+                self.shared.state().fail();
                 std::thread::sleep(PAUSE_AFTER_ERROR);
             }
             self.fetch(&mut came);
@@ -344,8 +350,8 @@ impl Task {
         }
         {
             let mut state = self.shared.state();
-            if state.all_anew {
-                // It was fetched for other places.
+            if state.all_anew || state.failing {
+                // It was fetched for other places, or is of a client that is given up.
                 came.clear();
                 return;
             }

@@ -125,8 +125,8 @@ impl Kafka {
         })
     }
 
-    /// Whether the cluster answers for every partition. With it comes what somebody should look at all the same: a
-    /// topic whose partitions were changed. What is read and written stays where it was.
+    /// Whether the cluster answers for every partition. With it comes what somebody should look at all the same:
+    /// a topic whose partitions were changed. What is read and written stays where it was.
     ///
     /// # Errors
     /// Why it does not, once that has lasted for longer than a cluster needs to elect a leader.

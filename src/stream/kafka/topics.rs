@@ -129,8 +129,8 @@ fn other_partitions(cluster: &Cluster, topic: String, found: impl ToString) -> S
         setting: "partitions".into(),
         found: found.to_string(),
         wanted: cluster.settings.partitions.to_string(),
-        advice: "the order of a router's events hangs on it: give partitions= as the topics were made, or use a new \
-                 prefix",
+        advice: "the order of a router's events hangs on it: give partitions= as the topics were made, or use a \
+                 new prefix",
     }
 }
 
