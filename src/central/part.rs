@@ -42,10 +42,10 @@ struct Folded {
 impl Part {
     /// The partition as its last owner committed it, who told of dead letters up to `told`.
     pub fn restored(state: PartitionState, told: [u64; TOPICS.len()]) -> Self {
-        let moved_at = state.fleet.freshness.stream_moved_at;
-        let routers = state.fleet.into_routers();
-        let routers = routers.map(|view| (view.name.clone(), Folded { view, changed: false })).collect();
-        Self { routers, moved_at, next: state.next, told, unusable: state.unusable, ..Self::default() }
+        let folded = |view: RouterView| (view.name.clone(), Folded { view: Arc::new(view), changed: false });
+        let PartitionState { routers, next, moved_at, unusable } = state;
+        let routers = routers.into_values().map(folded).collect();
+        Self { routers, moved_at, next, told, unusable, ..Self::default() }
     }
 
     /// Where it is to be read on.

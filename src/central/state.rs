@@ -12,7 +12,7 @@ use chrono::{DateTime, Utc};
 use tracing::warn;
 
 use super::{TOPICS, fold, snapshot};
-use crate::stream::{Limit, Position, Record, Stream, StreamError, Topic};
+use crate::stream::{Batch, Limit, Position, Record, Stream, StreamError, Topic};
 use crate::view::{FleetView, RouterView};
 
 /// Header: next offset to read of status and samples, `17 230`.
@@ -22,16 +22,20 @@ const MOVED_AT: &str = "tandem_moved_at";
 /// Header: the release's way of folding; a partition that still holds state of another one is folded anew.
 const VERSION: &str = "tandem_view";
 
-/// Partitions that are parsed while the next one is read.
+/// Bytes that are parsed at a time. What a router said twice within them is parsed once.
+const PIECE_BYTES: usize = 2 * 1024 * 1024;
+/// Pieces that are parsed while the next one is read.
 const PARSING_MAX: usize = 2;
 
 /// The fold of one partition.
 #[derive(Clone, Debug, Default)]
 pub struct PartitionState {
-    /// Its routers.
-    pub fleet: FleetView,
+    /// Its routers, by the key that each was stored under.
+    pub routers: HashMap<String, RouterView>,
     /// Next offset to read of each topic with events; 0 where nothing was folded.
     pub next: [u64; TOPICS.len()],
+    /// When central took in the last event that was folded.
+    pub moved_at: Option<DateTime<Utc>>,
     /// Keys whose latest record cannot be used; the rest is nothing then. Who folds anew replaces them, or says that they
     /// are gone ([`gone`]).
     #[cfg_attr(not(feature = "kafka"), expect(dead_code, reason = "only folds that share a stream tidy up"))]
@@ -88,43 +92,54 @@ pub async fn load(
     reader: fold::Reader,
 ) -> Result<Vec<PartitionState>, StreamError> {
     let bounds = stream.bounds(Topic::State).await?;
-    let from: Vec<Position> = partitions
+    let mut loading: Vec<Loading> = partitions
         .iter()
         .map(|partition| {
             let bounds = bounds.get(*partition as usize).copied().unwrap_or_default();
-            Position { topic: Topic::State, partition: *partition, offset: bounds.first }
+            let next = Position { topic: Topic::State, partition: *partition, offset: bounds.first };
+            Loading { next, end: bounds.next, words: Words::default(), state: PartitionState::default() }
         })
         .collect();
-    if reader == fold::Reader::Following {
+    let follows = reader == fold::Reader::Following;
+    if follows {
+        let from: Vec<Position> = loading.iter().map(|partition| partition.next).collect();
         stream.read_ahead(&from).await?;
     }
-    let (mut states, mut parsing) = (Vec::with_capacity(from.len()), VecDeque::new());
-    for mut position in from {
-        let end = bounds.get(position.partition as usize).map_or(0, |bounds| bounds.next);
-        let mut latest = Latest::default();
-        while position.offset < end {
-            let batch = match reader {
-                fold::Reader::Following => stream.read_on(position, Limit::default()).await?,
-                fold::Reader::LookingBack => stream.read(position, Limit::default()).await?,
-            };
-            if batch.next <= position.offset {
+    let waits = |partition: &Loading| follows && !stream.is_at_hand(partition.next);
+    // What was read is parsed while more is read; so little is held unparsed.
+    let mut parsing = VecDeque::new();
+    loop {
+        let mut open: Vec<usize> = (0..loading.len()).filter(|at| !loading[*at].is_read()).collect();
+        if open.is_empty() {
+            break;
+        }
+        open.sort_by_key(|at| waits(&loading[*at]));
+        for (read, at) in open.into_iter().enumerate() {
+            let partition = &mut loading[at];
+            // What is not at hand is waited for only when nothing is.
+            if read > 0 && waits(partition) {
                 break;
             }
-            position.offset = batch.next;
-            batch.records.into_iter().for_each(|stored| latest.take(stored.record));
-        }
-        // The next partition is read meanwhile, but no more than that is held unparsed.
-        parsing.push_back(tokio::task::spawn_blocking(move || latest.into_state(position.partition)));
-        if parsing.len() > PARSING_MAX
-            && let Some(parsed) = parsing.pop_front()
-        {
-            states.push(parsed.await.map_err(|_| StreamError::Closed)?);
+            let batch = match follows {
+                true => stream.read_on(partition.next, Limit::default()).await?,
+                false => stream.read(partition.next, Limit::default()).await?,
+            };
+            partition.take(batch);
+            if partition.is_read() || partition.words.bytes >= PIECE_BYTES {
+                let words = std::mem::take(&mut partition.words);
+                parsing.push_back((at, tokio::task::spawn_blocking(move || words.parse())));
+            }
+            while parsing.len() > PARSING_MAX
+                && let Some((at, parsed)) = parsing.pop_front()
+            {
+                loading[at].state.learn(parsed.await.map_err(|_| StreamError::Closed)?);
+            }
         }
     }
-    for parsed in parsing {
-        states.push(parsed.await.map_err(|_| StreamError::Closed)?);
+    for (at, parsed) in parsing {
+        loading[at].state.learn(parsed.await.map_err(|_| StreamError::Closed)?);
     }
-    Ok(states)
+    Ok(loading.into_iter().map(Loading::into_state).collect())
 }
 
 /// The fleet as the state tells it; `None` when there is none.
@@ -144,69 +159,134 @@ pub async fn fleet(stream: &dyn Stream) -> Result<Option<FleetView>, StreamError
             let position = Position { topic, partition: *partition, offset };
             fleet.freshness.position.insert(fold::place(&position), offset);
         }
-        fleet.absorb(state.fleet);
+        fleet.freshness.stream_moved_at = fleet.freshness.stream_moved_at.max(state.moved_at);
+        state.routers.into_values().for_each(|view| fleet.restore(view));
     }
     Ok(Some(fleet))
 }
 
-/// The latest record of each router of a partition, unparsed.
-#[derive(Default)]
-struct Latest {
-    records: HashMap<String, Vec<u8>>,
-    next: [u64; TOPICS.len()],
-    moved_at: Option<DateTime<Utc>>,
-    /// Written by a release that folds otherwise, and by ours not since.
-    foreign: BTreeSet<String>,
+/// A partition that is being read.
+struct Loading {
+    next: Position,
+    end: u64,
+    /// What was read last.
+    words: Words,
+    /// What was parsed before that.
+    state: PartitionState,
 }
 
-impl Latest {
-    fn take(&mut self, record: Record) {
-        if record.header(VERSION) == Some(&snapshot::VERSION.to_string()) {
-            let place = record.header(PLACE).unwrap_or_default();
-            for (next, offset) in self.next.iter_mut().zip(place.split(' ')) {
-                *next = offset.parse().unwrap_or(*next);
-            }
-            let moved_at = record.header(MOVED_AT).and_then(|text| DateTime::parse_from_rfc3339(text).ok());
-            self.moved_at = self.moved_at.max(moved_at.map(|time| time.to_utc()));
-            self.foreign.remove(&record.key);
-        } else if record.value.is_some() {
-            self.records.remove(&record.key);
-            self.foreign.insert(record.key);
-            return;
-        } else {
-            self.foreign.remove(&record.key);
-        }
-        match record.value {
-            Some(value) => self.records.insert(record.key, value),
-            None => self.records.remove(&record.key),
-        };
+impl Loading {
+    fn is_read(&self) -> bool {
+        self.next.offset >= self.end
     }
 
-    fn into_state(self, partition: u32) -> PartitionState {
-        let mut unusable = self.foreign;
-        if !unusable.is_empty() {
-            warn!(
-                partition,
-                routers = unusable.len(),
-                "state of another release; folding the partition anew"
-            );
+    fn take(&mut self, batch: Batch) {
+        if batch.next <= self.next.offset {
+            // The rest is gone meanwhile.
+            self.end = self.next.offset;
         }
-        let mut fleet = FleetView::default();
-        fleet.freshness.stream_moved_at = self.moved_at;
-        for (router, cbor) in self.records {
-            match cbor4ii::serde::from_slice(&cbor) {
-                Ok(view) => fleet.restore(view),
-                Err(error) => {
-                    warn!(partition, router, %error, "state is not readable; folding the partition anew");
-                    unusable.insert(router);
-                }
-            }
+        self.next.offset = batch.next;
+        batch.records.into_iter().for_each(|stored| self.words.take(stored.record));
+    }
+
+    fn into_state(self) -> PartitionState {
+        let (state, partition) = (self.state, self.next.partition);
+        if !state.unusable.is_empty() {
+            let routers = state.unusable.len();
+            warn!(partition, routers, "state that cannot be used; folding the partition anew");
         }
         // Where none are left, nothing is of what the place speaks of.
-        if fleet.counts().routers == 0 || !unusable.is_empty() {
-            return PartitionState { unusable, ..PartitionState::default() };
+        if state.routers.is_empty() || !state.unusable.is_empty() {
+            return PartitionState { unusable: state.unusable, ..PartitionState::default() };
         }
-        PartitionState { fleet, next: self.next, unusable }
+        state
+    }
+}
+
+/// The latest words on routers in some records of a partition, unparsed.
+#[derive(Default)]
+struct Words {
+    words: HashMap<String, Word>,
+    /// Of those that are to be parsed, the ones replaced meanwhile too.
+    bytes: usize,
+    /// How far the partition was folded, when they tell.
+    place: Option<[u64; TOPICS.len()]>,
+    moved_at: Option<DateTime<Utc>>,
+}
+
+/// The latest word on a router.
+enum Word {
+    View(Vec<u8>),
+    /// Written by a release that folds otherwise.
+    Foreign,
+    Gone,
+}
+
+/// The same, parsed.
+struct Parsed {
+    words: Vec<(String, Result<Option<RouterView>, Unusable>)>,
+    place: Option<[u64; TOPICS.len()]>,
+    moved_at: Option<DateTime<Utc>>,
+}
+
+struct Unusable;
+
+impl Words {
+    fn take(&mut self, record: Record) {
+        let is_ours = record.header(VERSION).is_some_and(|version| version == snapshot::VERSION.to_string());
+        if is_ours {
+            let mut place = self.place.unwrap_or_default();
+            for (next, offset) in place.iter_mut().zip(record.header(PLACE).unwrap_or_default().split(' ')) {
+                *next = offset.parse().unwrap_or(*next);
+            }
+            self.place = Some(place);
+            let moved_at = record.header(MOVED_AT).and_then(|text| DateTime::parse_from_rfc3339(text).ok());
+            self.moved_at = self.moved_at.max(moved_at.map(|time| time.to_utc()));
+        }
+        let word = match record.value {
+            None => Word::Gone,
+            Some(_) if !is_ours => Word::Foreign,
+            Some(cbor) => {
+                self.bytes += cbor.len();
+                Word::View(cbor)
+            }
+        };
+        self.words.insert(record.key, word);
+    }
+
+    fn parse(self) -> Parsed {
+        let parse = |word| match word {
+            Word::View(cbor) => match cbor4ii::serde::from_slice(&cbor) {
+                Ok(view) => Ok(Some(view)),
+                Err(error) => {
+                    warn!(%error, "state of a router is not readable");
+                    Err(Unusable)
+                }
+            },
+            Word::Foreign => Err(Unusable),
+            Word::Gone => Ok(None),
+        };
+        let words = self.words.into_iter().map(|(key, word)| (key, parse(word))).collect();
+        Parsed { words, place: self.place, moved_at: self.moved_at }
+    }
+}
+
+impl PartitionState {
+    /// Takes in later words.
+    fn learn(&mut self, parsed: Parsed) {
+        self.next = parsed.place.unwrap_or(self.next);
+        self.moved_at = self.moved_at.max(parsed.moved_at);
+        for (key, word) in parsed.words {
+            if matches!(word, Err(Unusable)) {
+                self.unusable.insert(key.clone());
+            } else if !self.unusable.is_empty() {
+                self.unusable.remove(&key);
+            }
+            match word {
+                Ok(Some(view)) => drop(self.routers.insert(key, view)),
+                _ => drop(self.routers.remove(&key)),
+            }
+        }
     }
 }
 
@@ -252,7 +332,7 @@ mod tests {
             let key = bad.key.clone();
             stream.append(vec![good.clone(), bad]).await.unwrap();
             let state = load(&stream, &[0], fold::Reader::LookingBack).await.unwrap().remove(0);
-            assert_eq!((state.fleet.counts().routers, state.next), (0, [0, 0]));
+            assert_eq!((state.routers.len(), state.next), (0, [0, 0]));
             assert_eq!(state.unusable, BTreeSet::from([key.clone()]));
             // Folded anew, or known to be gone: it is of no account any longer.
             for mended in [record(&view(&key, 2), [5, 6], None, at(7)), gone(&key, [5, 6], None, at(7))] {
@@ -266,6 +346,6 @@ mod tests {
         let gone = Record { value: None, ..good.clone() };
         stream.append(vec![good, gone]).await.unwrap();
         let state = load(&stream, &[0], fold::Reader::LookingBack).await.unwrap().remove(0);
-        assert_eq!((state.fleet.counts().routers, state.next), (0, [0, 0]), "all gone: begin anew");
+        assert_eq!((state.routers.len(), state.next), (0, [0, 0]), "all gone: begin anew");
     }
 }

@@ -1,118 +1,65 @@
 //! An event read in one pass over its bytes.
 //!
 //! [`Envelope`](super::Envelope) reads the attributes first and `data` when it is asked for, which goes over `data`
-//! three times. Events as our agents write them, `type` before `data` and each key once, are read here with each
-//! byte looked at once. Whatever is otherwise is no error: it is left to the envelope, which knows what to
-//! say about it.
+//! three times. Events as our agents write them, the attributes in their order, without spaces and escapes, `data` last,
+//! are read here with each byte looked at once. Whatever is otherwise is no error: it is left to the envelope, which
+//! knows what to say about it.
 
 use std::borrow::Cow;
 use std::fmt;
 
 use chrono::{DateTime, Utc};
 use serde::de::value::MapAccessDeserializer;
-use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, IntoDeserializer, MapAccess, Visitor};
+use serde::de::{DeserializeSeed, Deserializer, Error, IntoDeserializer, MapAccess, Visitor};
 use serde::{Deserialize, de};
 
 use super::envelope::{id_is, specversion_is_known};
-use super::{Body, ClockState, Event, Origin, RouterName};
+use super::{Body, ClockState, Epoch, Event, Origin, RouterName, Sequence};
 
 /// The event in `json`; `None` when it is not one that is read in one pass.
 pub(super) fn read(json: &[u8]) -> Option<Event> {
-    serde_json::from_slice::<Quick>(json).ok().map(|quick| quick.0)
+    let mut rest = std::str::from_utf8(json).ok()?;
+    let specversion = attribute(&mut rest, "{\"specversion\":\"")?;
+    let id = attribute(&mut rest, ",\"id\":\"")?;
+    let source = attribute(&mut rest, ",\"source\":\"")?;
+    let subject = attribute(&mut rest, ",\"subject\":\"");
+    let time: DateTime<Utc> = attribute(&mut rest, ",\"time\":\"")?.parse().ok()?;
+    let epoch: Epoch = attribute(&mut rest, ",\"epoch\":\"")?.parse().ok()?;
+    let sequence: Sequence = attribute(&mut rest, ",\"sequence\":\"")?.parse().ok()?;
+    let partitionkey = attribute(&mut rest, ",\"partitionkey\":\"")?;
+    let kind = attribute(&mut rest, ",\"type\":\"")?;
+    let data = rest.strip_prefix(",\"data\":")?.strip_suffix('}')?;
+    let router = RouterName::from_source(source).ok()?;
+    let agrees =
+        specversion_is_known(specversion) && router.as_str() == partitionkey && id_is(id, epoch, sequence);
+    if !agrees {
+        return None;
+    }
+    let mut data = serde_json::Deserializer::from_str(data);
+    let (origin, body) = Data { kind }.deserialize(&mut data).ok()?;
+    // Attributes behind the data are not ours.
+    data.end().ok()?;
+    Some(Event { router, epoch, sequence, time, subject: subject.map(str::to_owned), origin, body })
 }
 
-struct Quick(Event);
-
-#[derive(Deserialize)]
-#[serde(field_identifier, rename_all = "lowercase")]
-enum Attribute {
-    SpecVersion,
-    Id,
-    Source,
-    Subject,
-    Time,
-    Epoch,
-    Sequence,
-    PartitionKey,
-    Type,
-    Data,
-    #[serde(other)]
-    Other,
-}
-
-/// Text that is only copied when it has escapes in it.
-#[derive(Deserialize)]
-struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
-
-impl<'de> Deserialize<'de> for Quick {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_map(Attributes)
-    }
-}
-
-struct Attributes;
-
-impl<'de> Visitor<'de> for Attributes {
-    type Value = Quick;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an event")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Quick, A::Error> {
-        let (mut specversion, mut id, mut source, mut partitionkey) = (None, None, None, None);
-        let (mut epoch, mut sequence, mut kind, mut data) = (None, None, None::<Text<'de>>, None);
-        let mut time: Option<DateTime<Utc>> = None;
-        let mut subject: Option<Option<String>> = None;
-        while let Some(attribute) = map.next_key()? {
-            match attribute {
-                Attribute::SpecVersion => once(&mut specversion, &mut map)?,
-                Attribute::Id => once(&mut id, &mut map)?,
-                Attribute::Source => once(&mut source, &mut map)?,
-                Attribute::Subject => once(&mut subject, &mut map)?,
-                Attribute::Time => once(&mut time, &mut map)?,
-                Attribute::Epoch => once(&mut epoch, &mut map)?,
-                Attribute::Sequence => once(&mut sequence, &mut map)?,
-                Attribute::PartitionKey => once(&mut partitionkey, &mut map)?,
-                Attribute::Type => once(&mut kind, &mut map)?,
-                Attribute::Data => {
-                    let Some(Text(kind)) = &kind else { return Err(other()) };
-                    if data.replace(map.next_value_seed(Data { kind })?).is_some() {
-                        return Err(other());
-                    }
-                }
-                Attribute::Other => drop(map.next_value::<IgnoredAny>()?),
-            }
-        }
-        let whole = || {
-            let (Text(specversion), Text(id), Text(source)) = (specversion?, id?, source?);
-            let (epoch, sequence, Text(partitionkey)) = (epoch?, sequence?, partitionkey?);
-            let router = RouterName::from_source(&source).ok()?;
-            let agrees = specversion_is_known(&specversion)
-                && router.as_str() == partitionkey
-                && id_is(&id, epoch, sequence);
-            let (origin, body) = data.filter(|_| agrees)?;
-            Some(Event { router, epoch, sequence, time: time?, subject: subject.flatten(), origin, body })
-        };
-        whole().map(Quick).ok_or_else(other)
-    }
-}
-
-/// Reads a value that may come only once.
-fn once<'de, A: MapAccess<'de>, T: Deserialize<'de>>(
-    place: &mut Option<T>,
-    map: &mut A,
-) -> Result<(), A::Error> {
-    match place.replace(map.next_value()?) {
-        None => Ok(()),
-        Some(_) => Err(other()),
-    }
+/// The text of the attribute that `rest` begins with, when that is `start` and has no escapes in it; `rest` goes on
+/// behind it.
+fn attribute<'a>(rest: &mut &'a str, start: &str) -> Option<&'a str> {
+    let after = rest.strip_prefix(start)?;
+    let end = after.bytes().position(|byte| matches!(byte, b'"' | b'\\' | ..0x20))?;
+    let (text, after) = after.split_at(end);
+    *rest = after.strip_prefix('"')?;
+    Some(text)
 }
 
 /// Says that the event is left to the envelope.
 fn other<E: Error>() -> E {
     E::custom("not as our agents write events")
 }
+
+/// Text that is only copied when it has escapes in it.
+#[derive(Deserialize)]
+struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
 
 /// `data` of an event of type `kind`.
 struct Data<'a> {

@@ -271,11 +271,6 @@ impl FleetView {
         }
     }
 
-    /// Its routers, in no order.
-    pub fn into_routers(self) -> impl Iterator<Item = Arc<RouterView>> {
-        self.routers.into_values()
-    }
-
     /// The router of that name.
     #[must_use]
     pub fn router(&self, name: &str) -> Option<&Arc<RouterView>> {

@@ -30,8 +30,8 @@ const AHEAD_BYTES: usize = 8 * 1024 * 1024;
 const CLIENT: [(&str, &str); 5] = [
     ("queued.max.messages.kbytes", "16384"),
     ("queued.min.messages", "20000"),
-    // Of one partition at a time, and that compressed: ten times as much in memory.
-    ("fetch.message.max.bytes", "262144"),
+    // Of one partition at a time, and that compressed: ten times as much in memory and more.
+    ("fetch.message.max.bytes", "65536"),
     ("fetch.queue.backoff.ms", "5"),
     // Only then it is known that a partition has no more.
     ("fetch.wait.max.ms", "100"),
@@ -227,7 +227,8 @@ impl State {
 impl Ahead {
     /// The first records within `limit`, and their bytes.
     fn take(&mut self, limit: Limit<'_>) -> (Batch, usize) {
-        let mut batch = Batch { records: Vec::new(), next: self.at };
+        let room = if limit.key.is_none() { limit.records.min(self.records.len()) } else { 0 };
+        let mut batch = Batch { records: Vec::with_capacity(room), next: self.at };
         let (mut taken, mut handed_out) = (0, 0);
         while let Some(stored) = self.records.front() {
             let wanted = limit.key.is_none_or(|key| key == stored.record.key);

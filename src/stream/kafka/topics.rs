@@ -10,7 +10,7 @@ use rdkafka::client::{Client, ClientContext};
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 
-use super::client::{Cluster, Context, listen};
+use super::client::{Cluster, Context, let_go, listen};
 use super::{Kept, RECORD_BYTES_MAX, StreamError, Topic, TopicPolicy};
 
 /// How long the cluster may take to answer at first.
@@ -83,6 +83,7 @@ pub(super) async fn ensure(cluster: &Cluster) -> Result<String, StreamError> {
             }
         }
     }
+    let_go(admin);
     Ok(cluster_id)
 }
 
@@ -146,6 +147,7 @@ fn connect(cluster: &Cluster) -> Result<(String, Vec<Found>), StreamError> {
             Ok(found) => {
                 // It was told with the topics; a cluster without one is known by its servers.
                 let id = client.client().fetch_cluster_id(ASK);
+                let_go(client);
                 return Ok((id.unwrap_or_else(|| cluster.settings.servers.clone()), found));
             }
             Err(error) => {
