@@ -21,6 +21,7 @@ pub mod qmi;
 /// Decisions about one modem and about which link carries the traffic.
 pub mod link;
 /// Events folded into the status of routers and of the fleet.
+#[cfg(feature = "central")]
 pub mod view;
 
 /// The modems of this machine: found, opened, driven.

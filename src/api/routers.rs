@@ -115,7 +115,7 @@ impl<'a> Filter<'a> {
 
 /// Whether `text` (lower case) stands in the router's name or one of its labels.
 fn says(view: &RouterView, text: &str) -> bool {
-    let labels = view.labels.iter().flat_map(|labels| labels.value.values()).map(String::as_str);
+    let labels = view.labels.iter().flat_map(|labels| &labels.value).map(|(_, value)| &**value);
     std::iter::once(view.name.as_str()).chain(labels).any(|own| own.to_lowercase().contains(text))
 }
 

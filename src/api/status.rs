@@ -6,8 +6,9 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde::Serialize;
 
 use crate::event::{
-    AgentSampled, Cell, ClockStepped, FailureClass, IpSettings, LinkFailed, LinkState, Radio, RecoveryResult,
-    RegistrationState, RoundTrips, RouterName, Rung, Signal, UplinkStopped,
+    AgentSampled, Cell, ClockStepped, FailureClass, IpSettings, LinkFailed, LinkState, Radio,
+    RecoveryPerformed, RecoveryResult, RegistrationState, RoundTrips, RouterName, Rung, Signal,
+    UplinkStopped,
 };
 use crate::link::memory::FailureContext;
 use crate::link::status::{ActiveProfile, Counters, LinkStatus, ProbeStatus, strength};
@@ -21,7 +22,7 @@ pub struct RouterSummary {
     state: RouterState,
     since: Option<DateTime<Utc>>,
     heard_at: DateTime<Utc>,
-    labels: BTreeMap<String, String>,
+    labels: BTreeMap<Box<str>, Box<str>>,
     agent: Agent,
     /// Absent where samples were left out: then nobody can tell what is missing.
     completeness: Option<Completeness>,
@@ -77,9 +78,9 @@ impl RouterSummary {
             state,
             since: view.since(state),
             heard_at: view.heard_at,
-            labels: view.labels.as_ref().map(|labels| labels.value.clone()).unwrap_or_default(),
+            labels: view.labels.iter().flat_map(|labels| labels.value.iter().cloned()).collect(),
             agent: Agent {
-                version: view.started.as_ref().map(|started| started.value.version.clone()),
+                version: view.started.as_ref().map(|started| started.value.clone()),
                 running: view.agent_runs(),
                 started_at: dated(view, view.started.as_deref()),
             },
@@ -235,14 +236,12 @@ impl LinkDetails {
         });
         Self {
             status: link_status(view, link),
-            settings: link.settings.as_ref().and_then(|settings| settings.value.as_deref().cloned()),
+            settings: link.settings.as_ref().and_then(|settings| settings.value.as_ref()?.unpack()),
             modem_present: link.modem_present(),
             stopped: link.stopped.as_ref().map(|stopped| stopped.value.clone()),
-            recovery: link.recovery.as_ref().map(|recovery| Recovery {
-                rung: recovery.value.rung,
-                result: recovery.value.result,
-                cause: recovery.value.cause.clone(),
-                performed_at: dated(view, Some(recovery)),
+            recovery: link.recovery.as_ref().and_then(|recovery| {
+                let RecoveryPerformed { rung, result, cause, .. } = recovery.value.unpack()?;
+                Some(Recovery { rung, result, cause, performed_at: dated(view, Some(recovery)) })
             }),
             traffic: link.traffic.as_deref().copied(),
             recent: recent.collect(),
@@ -253,7 +252,7 @@ impl LinkDetails {
 /// The status as the router's own socket would answer it. What no event carries is absent or empty: MAC
 /// address, speed, session counters, credentials, priority.
 fn link_status(view: &RouterView, link: &LinkView) -> LinkStatus {
-    let modem = link.modem.as_ref().map(|modem| modem.value.clone());
+    let modem = link.modem.as_ref().and_then(|modem| modem.value.unpack());
     let context = |failure: &Latest<LinkFailed>| FailureContext {
         attempt: failure.value.attempt,
         r#type: failure.value.r#type,
@@ -290,14 +289,14 @@ fn link_status(view: &RouterView, link: &LinkView) -> LinkStatus {
             ..ActiveProfile::default()
         },
         adopted: false,
-        settings: link.settings.as_ref().and_then(|settings| settings.value.as_deref().cloned()),
+        settings: link.settings.as_ref().and_then(|settings| settings.value.as_ref()?.unpack()),
         failure: failing.filter(|failure| !is_passing(failure)).map(context),
         passing_failure: failing.filter(is_passing).map(context),
         last_failure_time: dated(view, link.failure.as_deref()),
         next_retry_time: failing.and_then(|failure| next_retry_time(view, failure)),
         packet_statistics: None,
         modem,
-        sim: link.sim.as_ref().map(|sim| sim.value.clone()),
+        sim: link.sim.as_ref().and_then(|sim| sim.value.unpack()),
         registration: link.registration.as_ref().map(|registration| {
             let mut registration = registration.value.clone();
             registration.cell = newest_cell(link).unwrap_or(registration.cell);

@@ -131,6 +131,22 @@ pub async fn fits(stream: &dyn Stream, fleet: &FleetView) -> Result<bool, Stream
     Ok(true)
 }
 
+/// How many records `fleet` has yet to read; `None` when some of them have expired.
+///
+/// # Errors
+/// When the stream cannot be asked.
+pub async fn records_after(stream: &dyn Stream, fleet: &FleetView) -> Result<Option<u64>, StreamError> {
+    let mut bounds = BTreeMap::new();
+    for topic in TOPICS {
+        bounds.insert(topic, stream.bounds(topic).await?);
+    }
+    let left = positions(stream, &fleet.freshness).into_iter().map(|at| {
+        let bounds = &bounds[&at.topic][at.partition as usize];
+        (bounds.first <= at.offset).then(|| bounds.next.saturating_sub(at.offset))
+    });
+    Ok(left.sum())
+}
+
 /// Who reads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reader {

@@ -14,7 +14,7 @@ mod share;
 mod snapshot;
 mod state;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -57,13 +57,22 @@ const SETTLE_EVERY: Duration = Duration::from_secs(1);
 /// Views of the past kept for the next question.
 const PAST_KEPT: usize = 4;
 
+/// What was read for questions about the past, kept for the next one. Views share the routers that are the same.
+#[derive(Default)]
+struct Past {
+    /// The last snapshot, by its path: whoever asks for one moment asks for others of that hour.
+    snapshot: Option<(PathBuf, FleetView)>,
+    /// Views, latest first.
+    views: Vec<(DateTime<Utc>, Arc<FleetView>)>,
+}
+
 /// The views of one central.
 pub struct Central {
     stream: stream::Shared,
     snapshots: Snapshots,
     fleet: Arc<RwLock<FleetView>>,
     live: broadcast::Sender<Live>,
-    past: Mutex<Vec<(DateTime<Utc>, Arc<FleetView>)>>,
+    past: Mutex<Past>,
     /// Whose turn it is to write a snapshot.
     writing: Arc<Mutex<()>>,
     settled_at: Mutex<Option<Instant>>,
@@ -81,14 +90,17 @@ impl Central {
     pub async fn open(stream: stream::Shared, folder: &Path) -> anyhow::Result<Arc<Self>> {
         let snapshots = Snapshots::open(folder, stream.identity())?;
         let fleet = match nearest(&*stream, snapshots.clone(), None).await? {
-            Some(fleet) => fleet,
+            Some((_, fleet)) => fleet,
             None => {
                 warn_of_gone(&*stream).await?;
                 FleetView::default()
             }
         };
-        // Where folds write the state of the fleet, a new node begins with that.
-        let fleet = match state::fleet(&*stream).await? {
+        // Where folds write the state of the fleet, a node that has more to read than that holds begins with it.
+        let left = fold::records_after(&*stream, &fleet).await?;
+        let is_near = left.is_some_and(|left| left <= fleet.counts().routers);
+        let state = if is_near { None } else { state::fleet(&*stream).await? };
+        let fleet = match state {
             Some(state) if state.freshness.stream_moved_at > fleet.freshness.stream_moved_at => {
                 if fold::fits(&*stream, &state).await? { state } else { fleet }
             }
@@ -261,22 +273,31 @@ impl Central {
     /// # Errors
     /// When the stream cannot be read.
     pub async fn as_of(&self, time: DateTime<Utc>) -> anyhow::Result<Arc<FleetView>> {
-        let mut kept = self.past.lock().await;
+        let mut past = self.past.lock().await;
         let settled = self.read().freshness.stream_moved_at.is_some_and(|moved_at| moved_at > time);
-        if settled && let Some((_, view)) = kept.iter().find(|(kept, _)| *kept == time) {
+        if settled && let Some((_, view)) = past.views.iter().find(|(kept, _)| *kept == time) {
             return Ok(view.clone());
         }
-        let fleet = Arc::new(self.fold_until(time).await?);
+        let fleet = Arc::new(self.fold_until(time, &mut past.snapshot).await?);
         if settled {
-            kept.truncate(PAST_KEPT - 1);
-            kept.insert(0, (time, fleet.clone()));
+            past.views.truncate(PAST_KEPT - 1);
+            past.views.insert(0, (time, fleet.clone()));
         }
         Ok(fleet)
     }
 
-    async fn fold_until(&self, time: DateTime<Utc>) -> anyhow::Result<FleetView> {
-        let nearest = nearest(&*self.stream, self.snapshots.clone(), Some(time)).await?;
-        let mut fleet = nearest.unwrap_or_default();
+    /// `kept`: the last snapshot that was read for this.
+    async fn fold_until(
+        &self,
+        time: DateTime<Utc>,
+        kept: &mut Option<(PathBuf, FleetView)>,
+    ) -> anyhow::Result<FleetView> {
+        if kept.as_ref().map(|(path, _)| path) != self.snapshots.before(time)?.first() {
+            // Let go of before the next one needs the room.
+            *kept = None;
+            *kept = nearest(&*self.stream, self.snapshots.clone(), Some(time)).await?;
+        }
+        let mut fleet = kept.as_ref().map(|(_, fleet)| fleet.clone()).unwrap_or_default();
         fold::until(&*self.stream, &mut fleet, time).await?;
         fleet.freshness.caught_up = true;
         fleet.settle(time);
@@ -326,12 +347,12 @@ impl Central {
     }
 }
 
-/// The latest usable snapshot of `stream` that holds nothing taken in after `time`.
+/// The latest usable snapshot of `stream`, with its path, that holds nothing taken in after `time`.
 async fn nearest(
     stream: &dyn stream::Stream,
     snapshots: Snapshots,
     time: Option<DateTime<Utc>>,
-) -> anyhow::Result<Option<FleetView>> {
+) -> anyhow::Result<Option<(PathBuf, FleetView)>> {
     let paths = match time {
         Some(time) => snapshots.before(time)?,
         None => snapshots.all()?,
@@ -339,7 +360,7 @@ async fn nearest(
     for path in paths {
         let (snapshots, read) = (snapshots.clone(), path.clone());
         match tokio::task::spawn_blocking(move || snapshots.read(&read)).await? {
-            Ok(fleet) if fold::fits(stream, &fleet).await? => return Ok(Some(fleet)),
+            Ok(fleet) if fold::fits(stream, &fleet).await? => return Ok(Some((path, fleet))),
             Ok(_) => warn!(path = %path.display(), "a snapshot of another stream; left aside"),
             Err(error) => warn!(error = format!("{error:#}"), "left aside; taking an earlier one"),
         }

@@ -34,10 +34,12 @@ const NAME_TIME: &str = "%Y-%m-%dT%H-%M-%S%.3fZ";
 /// Level 1: a snapshot is written often and read seldom.
 const ZSTD_LEVEL: i32 = 1;
 
-/// Routers of an item.
-const PIECE_ROUTERS: usize = 32;
+/// Routers of an item: few, so that the allocator has room for the next one when it has been read.
+const PIECE_ROUTERS: usize = 8;
 /// No item is larger; a view takes 64 KiB at most.
 const ITEM_BYTES_MAX: u32 = 64 * 1024 * 1024;
+/// Most are not.
+const ITEM_BYTES_USUAL: usize = 64 * 1024;
 /// Threads that read a snapshot.
 const THREADS_MAX: usize = 8;
 
@@ -182,7 +184,7 @@ fn write(path: &Path, stream: &str, fleet: &FleetView) -> anyhow::Result<()> {
         routers: fleet.counts().routers,
         freshness: fleet.freshness.clone(),
     };
-    let mut item = Vec::with_capacity(PIECE_ROUTERS * 4096);
+    let mut item = Vec::with_capacity(ITEM_BYTES_USUAL);
     write_item(&mut out, &mut item, &header)?;
     let mut views = fleet.routers_after(None).map(|view| &**view).peekable();
     while views.peek().is_some() {
@@ -225,7 +227,8 @@ fn read_item(input: &mut impl BufRead) -> anyhow::Result<Option<Vec<u8>>> {
     input.read_exact(&mut length)?;
     let length = u32::from_be_bytes(length);
     ensure!(length <= ITEM_BYTES_MAX, "an item of {length} bytes");
-    let mut item = Vec::new();
+    // Whatever the length says, no more room than is usual before so much is there.
+    let mut item = Vec::with_capacity((length as usize).min(ITEM_BYTES_USUAL));
     input.take(length.into()).read_to_end(&mut item)?;
     ensure!(item.len() == length as usize, "ends within an item");
     Ok(Some(item))

@@ -323,6 +323,31 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn the_last_word_counts_however_many_pieces_there_are() {
+        let stream = Memory::new(1);
+        let wide = |name: &str, doubles| {
+            let mut view = view(name, doubles);
+            view.links.push(crate::view::LinkView::new(&"x".repeat(8_000)));
+            record(&view, [doubles, 2 * doubles], None, at(doubles as i64))
+        };
+        let foreign = Record { headers: vec![(VERSION.into(), "999".into())], ..wide("b", 1) };
+        stream.append(vec![foreign, wide("gone", 1)]).await.unwrap();
+        let last = 4 * PIECE_BYTES as u64 / 8_000;
+        for doubles in 2..=last {
+            let name = ["a", "b", "c"][doubles as usize % 3];
+            stream.append(vec![wide(name, doubles)]).await.unwrap();
+        }
+        stream.append(vec![gone("gone", [last, 2 * last], None, at(0))]).await.unwrap();
+        for reader in [fold::Reader::Following, fold::Reader::LookingBack] {
+            let state = load(&stream, &[0], reader).await.unwrap().remove(0);
+            assert_eq!((state.next, state.unusable.len()), ([last, 2 * last], 0));
+            let mut doubles: Vec<_> = state.routers.values().map(|view| view.doubles).collect();
+            doubles.sort_unstable();
+            assert_eq!(doubles, [last - 2, last - 1, last]);
+        }
+    }
+
+    #[tokio::test]
     async fn state_that_cannot_be_used_begins_the_partition_anew() {
         let good = record(&view("a", 1), [3, 4], Some(at(5)), at(6));
         let broken = Record { key: "b".into(), value: Some(b"\xa0".to_vec()), ..good.clone() };

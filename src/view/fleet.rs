@@ -185,8 +185,9 @@ struct LinkFacets {
 
 impl Facets {
     fn of(view: &RouterView, silent: bool) -> Self {
-        let labels = view.labels.as_ref().map(|labels| &labels.value);
-        let label = |key: &&str| Some(format!("{key}={}", labels?.get(*key)?));
+        let labels = view.labels.as_ref().map(|labels| &*labels.value).unwrap_or_default();
+        let value = |key: &str| labels.iter().find(|(own, _)| **own == *key).map(|(_, value)| value);
+        let label = |key: &&str| value(key).map(|value| format!("{key}={value}"));
         let links = view.links.iter().filter(|link| link.state.is_some()).map(|link| LinkFacets {
             up: link.is_up(),
             carrier: link.carrier_name().unwrap_or("unknown").to_owned(),

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::clock::Moment;
+use super::packed::Packed;
 use super::points::Points;
 use super::sequences::Order;
 use crate::event::{
@@ -191,7 +192,7 @@ pub struct LinkView {
     pub connected: Option<Stamp>,
     /// IP settings; none while the link is not up.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub settings: Told<Option<Box<IpSettings>>>,
+    pub settings: Told<Option<Packed<IpSettings>>>,
     /// APN last asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub apn: Told<String>,
@@ -200,13 +201,13 @@ pub struct LinkView {
     pub failure: Told<LinkFailed>,
     /// The modem, as it last told of itself.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub modem: Told<ModemDetected>,
+    pub modem: Told<Packed<ModemDetected>>,
     /// When the modem was last found gone.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub modem_removed: Option<Stamp>,
     /// The SIM.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub sim: Told<SimChanged>,
+    pub sim: Told<Packed<SimChanged>>,
     /// Registration, carrier, radio and cell.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub registration: Told<RegistrationChanged>,
@@ -215,7 +216,7 @@ pub struct LinkView {
     pub carrier: Told<Carrier>,
     /// The last rung of the recovery ladder.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub recovery: Told<RecoveryPerformed>,
+    pub recovery: Told<Packed<RecoveryPerformed>>,
     /// Why it last stopped carrying traffic.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stopped: Told<String>,
@@ -297,23 +298,23 @@ impl LinkView {
                 }
                 let up = matches!(changed.to, LinkState::Connected | LinkState::Suspect);
                 if changed.settings.is_some() || !up {
-                    put(&mut self.settings, stamp, &changed.settings.clone().map(Box::new));
+                    put(&mut self.settings, stamp, &changed.settings.as_ref().map(Packed::of));
                 }
                 if let Some(apn) = &changed.apn {
                     put(&mut self.apn, stamp, apn);
                 }
             }
             Body::LinkFailed(failed) => put(&mut self.failure, stamp, failed),
-            Body::ModemDetected(modem) => put(&mut self.modem, stamp, modem),
+            Body::ModemDetected(modem) => put(&mut self.modem, stamp, &Packed::of(modem)),
             Body::ModemRemoved(_) => later(&mut self.modem_removed, stamp),
-            Body::SimChanged(sim) => put(&mut self.sim, stamp, sim),
+            Body::SimChanged(sim) => put(&mut self.sim, stamp, &Packed::of(sim)),
             Body::RegistrationChanged(registration) => {
                 put(&mut self.registration, stamp, registration);
                 if let Some(carrier) = &registration.carrier {
                     put(&mut self.carrier, stamp, carrier);
                 }
             }
-            Body::RecoveryPerformed(recovery) => put(&mut self.recovery, stamp, recovery),
+            Body::RecoveryPerformed(recovery) => put(&mut self.recovery, stamp, &Packed::of(recovery)),
             Body::TrafficWarned(plan) => put(&mut self.plan, stamp, plan),
             Body::SignalSampled(batch) => self.apply_signal(stamp, batch),
             Body::TrafficSampled(batch) => {

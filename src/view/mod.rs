@@ -6,6 +6,7 @@
 mod clock;
 mod fleet;
 mod link;
+mod packed;
 mod points;
 mod router;
 mod sequences;
@@ -15,6 +16,7 @@ mod tests;
 pub use clock::Moment;
 pub use fleet::{FleetCounts, FleetView, Freshness, Ill, LinkCounts};
 pub use link::{Latest, LinkView, SignalPoint, SignalView, Stamp, Told, TrafficTotals};
+pub use packed::Packed;
 pub use points::Points;
-pub use router::{Completeness, RouterState, RouterView};
+pub use router::{Completeness, Labels, RouterState, RouterView};
 pub use sequences::{Epochs, Order, Sequences};

@@ -2,10 +2,11 @@
 //! signed LEB128 number. Points that follow each other differ in little, and a hundred thousand routers' are kept, and
 //! read before central answers.
 
-use serde::de::{Error, Visitor};
+use serde::de::Error;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::link::SignalPoint;
+use super::packed::Octets;
 
 /// The latest points in order, at most [`Points::KEPT_MAX`]. Written as octets.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -72,24 +73,11 @@ impl Serialize for Points {
 
 impl<'de> Deserialize<'de> for Points {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_bytes(Octets)
-    }
-}
-
-struct Octets;
-
-impl Visitor<'_> for Octets {
-    type Value = Points;
-
-    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("points of signal as octets")
-    }
-
-    fn visit_bytes<E: Error>(self, bytes: &[u8]) -> Result<Points, E> {
-        if bytes.len() > Points::KEPT_MAX * SignalPoint::NUMBERS * Points::NUMBER_BYTES_MAX {
-            return Err(E::custom("too many points of signal"));
+        let octets = deserializer.deserialize_bytes(Octets)?;
+        if octets.len() > Points::KEPT_MAX * SignalPoint::NUMBERS * Points::NUMBER_BYTES_MAX {
+            return Err(D::Error::custom("too many points of signal"));
         }
-        Ok(Points(bytes.into()))
+        Ok(Self(octets))
     }
 }
 

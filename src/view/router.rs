@@ -9,8 +9,7 @@ use super::clock::{Boots, Moment};
 use super::link::{LinkView, Stamp, Told, put};
 use super::sequences::Epochs;
 use crate::event::{
-    AgentSampled, AgentStarted, AgentStopping, Body, ClockStepped, Event, LinkState, RouterName,
-    UplinkSelected,
+    AgentSampled, AgentStopping, Body, ClockStepped, Event, LinkState, RouterName, UplinkSelected,
 };
 
 /// What a router's events say of it, each thing by its latest word.
@@ -47,18 +46,18 @@ pub struct RouterView {
     pub dropped: u64,
     epochs: Epochs,
     boots: Boots,
-    /// The agent's last start.
+    /// The agent's last start: its release.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub started: Told<AgentStarted>,
+    pub started: Told<String>,
     /// The agent's last stop in order.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stopping: Told<AgentStopping>,
     /// Hash of the configuration in force.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub config_hash: Told<String>,
-    /// Labels.
+    /// Labels, by key.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub labels: Told<BTreeMap<String, String>>,
+    pub labels: Told<Labels>,
     /// Which uplinks carry traffic.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub uplinks: Told<UplinkSelected>,
@@ -71,6 +70,13 @@ pub struct RouterView {
     /// Its links, by name.
     #[serde(default)]
     pub links: Vec<LinkView>,
+}
+
+/// Keys and values in the order of the keys, in as little room as they take: a hundred thousand routers have some.
+pub type Labels = Box<[(Box<str>, Box<str>)]>;
+
+fn labels(told: &BTreeMap<String, String>) -> Labels {
+    told.iter().map(|(key, value)| (key.as_str().into(), value.as_str().into())).collect()
 }
 
 /// How much of what a router said has arrived.
@@ -157,14 +163,14 @@ impl RouterView {
         let stamp = Stamp::new(order, boot, moment);
         match &event.body {
             Body::AgentStarted(started) => {
-                put(&mut self.started, stamp, started);
+                put(&mut self.started, stamp, &started.version);
                 put(&mut self.config_hash, stamp, &started.config_hash);
-                put(&mut self.labels, stamp, &started.labels);
+                put(&mut self.labels, stamp, &labels(&started.labels));
             }
             Body::AgentStopping(stopping) => put(&mut self.stopping, stamp, stopping),
             Body::ConfigCommitted(committed) => {
                 put(&mut self.config_hash, stamp, &committed.hash);
-                put(&mut self.labels, stamp, &committed.labels);
+                put(&mut self.labels, stamp, &labels(&committed.labels));
             }
             Body::ConfigRolledBack(back) => put(&mut self.config_hash, stamp, &back.hash),
             Body::UplinkSelected(selected) => {
