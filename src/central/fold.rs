@@ -206,50 +206,82 @@ pub async fn read(
     Ok(read)
 }
 
-/// Folds into `fleet` all that central had taken in by `time`. Samples that are too many, or of which some have
-/// expired, are left out and the view says so.
-///
-/// # Errors
-/// When the stream cannot be read.
-pub async fn until(
-    stream: &dyn Stream,
-    fleet: &mut FleetView,
-    time: DateTime<Utc>,
-) -> Result<(), StreamError> {
-    let after = time + chrono::TimeDelta::milliseconds(1);
-    let mut bounds = BTreeMap::new();
-    for topic in TOPICS {
-        bounds.insert(topic, stream.bounds(topic).await?);
-    }
-    let samples_end = fleet.freshness.stream_moved_at.unwrap_or(DateTime::UNIX_EPOCH);
-    let mut parsing: Option<JoinHandle<(Vec<_>, Read)>> = None;
-    for mut position in positions(stream, &fleet.freshness) {
-        let end = stream.offset_at(position.topic, position.partition, after).await?;
-        let first = bounds[&position.topic][position.partition as usize].first;
-        let expired = position.offset < first.min(end);
-        let too_many = end.saturating_sub(position.offset) > PAST_SAMPLES_MAX;
-        if position.topic == Topic::Samples && (expired || too_many) {
-            fleet.freshness.samples_as_of = Some(samples_end);
-            continue;
+/// What central took in between a view and a moment after it. Samples that are too many, or of which some have
+/// expired, are left out, and the view that it is folded into says so.
+pub struct Rest {
+    /// From where to where each partition is read.
+    parts: Vec<(Position, u64)>,
+    /// The first moment that is not looked at any more.
+    after: DateTime<Utc>,
+    lacks_samples: bool,
+}
+
+impl Rest {
+    /// What a view of this freshness lacks at `time`.
+    ///
+    /// # Errors
+    /// When the stream cannot be asked.
+    pub async fn until(
+        stream: &dyn Stream,
+        freshness: &Freshness,
+        time: DateTime<Utc>,
+    ) -> Result<Self, StreamError> {
+        let after = time + chrono::TimeDelta::milliseconds(1);
+        let mut rest = Self { parts: Vec::new(), after, lacks_samples: false };
+        let mut bounds = BTreeMap::new();
+        for topic in TOPICS {
+            bounds.insert(topic, stream.bounds(topic).await?);
         }
-        while position.offset < end {
-            let read = read(stream, &[position], Some(after), Reader::LookingBack).await?;
-            let next = read.next[0].offset;
-            if next == position.offset {
-                break;
-            }
-            position.offset = next;
-            // One round is read while the one before is parsed and the one before that is folded.
-            let parsed = tokio::task::spawn_blocking(move || (read.events(), read));
-            if let Some(before) = parsing.replace(parsed) {
-                let (events, read) = before.await.map_err(|_| StreamError::Closed)?;
-                read.fold_into(&events, fleet);
+        for position in positions(stream, freshness) {
+            let end = stream.offset_at(position.topic, position.partition, after).await?;
+            let first = bounds[&position.topic][position.partition as usize].first;
+            let expired = position.offset < first.min(end);
+            let too_many = end.saturating_sub(position.offset) > PAST_SAMPLES_MAX;
+            if position.topic == Topic::Samples && (expired || too_many) {
+                rest.lacks_samples = true;
+            } else {
+                rest.parts.push((position, end));
             }
         }
+        Ok(rest)
     }
-    if let Some(last) = parsing {
-        let (events, read) = last.await.map_err(|_| StreamError::Closed)?;
-        read.fold_into(&events, fleet);
+
+    /// How many records it is, at most.
+    #[must_use]
+    pub fn records(&self) -> u64 {
+        self.parts.iter().map(|(position, end)| end.saturating_sub(position.offset)).sum()
     }
-    Ok(())
+
+    /// Folds it into `fleet`, which has that freshness.
+    ///
+    /// # Errors
+    /// When the stream cannot be read.
+    pub async fn fold_into(self, stream: &dyn Stream, fleet: &mut FleetView) -> Result<(), StreamError> {
+        if self.lacks_samples {
+            fleet.freshness.samples_as_of =
+                Some(fleet.freshness.stream_moved_at.unwrap_or(DateTime::UNIX_EPOCH));
+        }
+        let mut parsing: Option<JoinHandle<(Vec<_>, Read)>> = None;
+        for (mut position, end) in self.parts {
+            while position.offset < end {
+                let read = read(stream, &[position], Some(self.after), Reader::LookingBack).await?;
+                let next = read.next[0].offset;
+                if next == position.offset {
+                    break;
+                }
+                position.offset = next;
+                // One round is read while the one before is parsed and the one before that is folded.
+                let parsed = tokio::task::spawn_blocking(move || (read.events(), read));
+                if let Some(before) = parsing.replace(parsed) {
+                    let (events, read) = before.await.map_err(|_| StreamError::Closed)?;
+                    read.fold_into(&events, fleet);
+                }
+            }
+        }
+        if let Some(last) = parsing {
+            let (events, read) = last.await.map_err(|_| StreamError::Closed)?;
+            read.fold_into(&events, fleet);
+        }
+        Ok(())
+    }
 }

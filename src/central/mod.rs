@@ -54,6 +54,8 @@ const BEHIND: TimeDelta = TimeDelta::seconds(10);
 const EXPIRE_EVERY: Duration = Duration::from_secs(15 * 60);
 /// Least time between two walks over all routers for the silent ones.
 const SETTLE_EVERY: Duration = Duration::from_secs(1);
+/// A snapshot is kept where one router in this many changes, or fewer.
+const SHARING: u64 = 4;
 /// Views of the past kept for the next question.
 const PAST_KEPT: usize = 4;
 
@@ -292,13 +294,19 @@ impl Central {
         time: DateTime<Utc>,
         kept: &mut Option<(PathBuf, FleetView)>,
     ) -> anyhow::Result<FleetView> {
-        if kept.as_ref().map(|(path, _)| path) != self.snapshots.before(time)?.first() {
-            // Let go of before the next one needs the room.
-            *kept = None;
-            *kept = nearest(&*self.stream, self.snapshots.clone(), Some(time)).await?;
+        // The one that is of no use is let go of before the next one needs the room.
+        let nearest_path = self.snapshots.before(time)?.into_iter().next();
+        let snapshot = match kept.take().filter(|(path, _)| Some(path) == nearest_path.as_ref()) {
+            Some(snapshot) => Some(snapshot),
+            None => nearest(&*self.stream, self.snapshots.clone(), Some(time)).await?,
+        };
+        let (path, mut fleet) = snapshot.map_or_else(Default::default, |(path, fleet)| (Some(path), fleet));
+        let rest = fold::Rest::until(&*self.stream, &fleet.freshness, time).await?;
+        // Where many routers change there is little to share, and taking them over costs more than it saves.
+        if let Some(path) = path.filter(|_| rest.records() < fleet.counts().routers / SHARING) {
+            *kept = Some((path, fleet.clone()));
         }
-        let mut fleet = kept.as_ref().map(|(_, fleet)| fleet.clone()).unwrap_or_default();
-        fold::until(&*self.stream, &mut fleet, time).await?;
+        rest.fold_into(&*self.stream, &mut fleet).await?;
         fleet.freshness.caught_up = true;
         fleet.settle(time);
         Ok(fleet)

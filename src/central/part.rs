@@ -168,9 +168,10 @@ impl Output {
 
     /// Its records.
     pub fn into_records(self) -> impl Iterator<Item = Record> {
-        let (next, moved_at, now) = (self.next, self.moved_at, Utc::now());
-        let states = self.views.into_iter().map(move |view| state::record(&view, next, moved_at, now));
-        let gone = self.gone.into_iter().map(move |key| state::gone(&key, next, moved_at, now));
+        let (headers, now) = (Arc::new(state::headers(self.next, self.moved_at)), Utc::now());
+        let same = Arc::clone(&headers);
+        let states = self.views.into_iter().map(move |view| state::record(&view, &same, now));
+        let gone = self.gone.into_iter().map(move |key| state::gone(key, &headers, now));
         states.chain(gone).chain(self.dead_letters)
     }
 }

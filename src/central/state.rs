@@ -12,7 +12,7 @@ use chrono::{DateTime, Utc};
 use tracing::warn;
 
 use super::{TOPICS, fold, snapshot};
-use crate::stream::{Batch, Limit, Position, Record, Stream, StreamError, Topic};
+use crate::stream::{Batch, Headers, Limit, Position, Record, Stream, StreamError, Topic};
 use crate::view::{FleetView, RouterView};
 
 /// Header: next offset to read of status and samples, `17 230`.
@@ -42,44 +42,32 @@ pub struct PartitionState {
     pub unusable: BTreeSet<String>,
 }
 
-/// The record of `view`, folded up to `next`.
+/// What a commit says of how far a partition was folded: the same in all its records.
 #[must_use]
 #[cfg_attr(not(feature = "kafka"), expect(dead_code, reason = "only folds that share a stream write it"))]
-pub fn record(
-    view: &RouterView,
-    next: [u64; TOPICS.len()],
-    moved_at: Option<DateTime<Utc>>,
-    now: DateTime<Utc>,
-) -> Record {
-    let value = cbor4ii::serde::to_vec(Vec::new(), view).expect("there is room");
-    told(view.name.as_str(), Some(value), next, moved_at, now)
-}
-
-/// The record that says that nothing is known of `key`, folded up to `next`.
-#[must_use]
-#[cfg_attr(not(feature = "kafka"), expect(dead_code, reason = "only folds that share a stream write it"))]
-pub fn gone(
-    key: &str,
-    next: [u64; TOPICS.len()],
-    moved_at: Option<DateTime<Utc>>,
-    now: DateTime<Utc>,
-) -> Record {
-    told(key, None, next, moved_at, now)
-}
-
-fn told(
-    key: &str,
-    value: Option<Vec<u8>>,
-    next: [u64; TOPICS.len()],
-    moved_at: Option<DateTime<Utc>>,
-    now: DateTime<Utc>,
-) -> Record {
+pub fn headers(next: [u64; TOPICS.len()], moved_at: Option<DateTime<Utc>>) -> Headers {
     let mut headers = vec![
         (Cow::Borrowed(VERSION), snapshot::VERSION.to_string()),
         (Cow::Borrowed(PLACE), next.map(|offset| offset.to_string()).join(" ")),
     ];
     headers.extend(moved_at.map(|moved_at| (Cow::Borrowed(MOVED_AT), moved_at.to_rfc3339())));
-    Record { topic: Topic::State, key: key.to_owned(), headers, value, time: now }
+    headers
+}
+
+/// The record of `view`.
+#[must_use]
+#[cfg_attr(not(feature = "kafka"), expect(dead_code, reason = "only folds that share a stream write it"))]
+pub fn record(view: &RouterView, headers: &Headers, now: DateTime<Utc>) -> Record {
+    let value = cbor4ii::serde::to_vec(Vec::new(), view).expect("there is room");
+    let (key, headers) = (view.name.as_str().to_owned(), headers.clone());
+    Record { topic: Topic::State, key, headers, value: Some(value), time: now }
+}
+
+/// The record that says that nothing is known of `key`.
+#[must_use]
+#[cfg_attr(not(feature = "kafka"), expect(dead_code, reason = "only folds that share a stream write it"))]
+pub fn gone(key: String, headers: &Headers, now: DateTime<Utc>) -> Record {
+    Record { topic: Topic::State, key, headers: headers.clone(), value: None, time: now }
 }
 
 /// The state of `partitions`. Which reader asks decides how it is read.
@@ -152,15 +140,15 @@ pub async fn fleet(stream: &dyn Stream) -> Result<Option<FleetView>, StreamError
         return Ok(None);
     }
     let partitions: Vec<u32> = bounds.iter().map(|bounds| bounds.partition).collect();
+    let states = load(stream, &partitions, fold::Reader::Following).await?;
+    let restored: Vec<_> = partitions
+        .into_iter()
+        .zip(states)
+        .map(|(partition, state)| tokio::task::spawn_blocking(move || state.into_fleet(partition)))
+        .collect();
     let mut fleet = FleetView::default();
-    for (partition, state) in partitions.iter().zip(load(stream, &partitions, fold::Reader::Following).await?)
-    {
-        for (topic, offset) in TOPICS.into_iter().zip(state.next) {
-            let position = Position { topic, partition: *partition, offset };
-            fleet.freshness.position.insert(fold::place(&position), offset);
-        }
-        fleet.freshness.stream_moved_at = fleet.freshness.stream_moved_at.max(state.moved_at);
-        state.routers.into_values().for_each(|view| fleet.restore(view));
+    for part in restored {
+        fleet.absorb(part.await.map_err(|_| StreamError::Closed)?);
     }
     Ok(Some(fleet))
 }
@@ -272,6 +260,17 @@ impl Words {
 }
 
 impl PartitionState {
+    fn into_fleet(self, partition: u32) -> FleetView {
+        let mut fleet = FleetView::default();
+        for (topic, offset) in TOPICS.into_iter().zip(self.next) {
+            let position = Position { topic, partition, offset };
+            fleet.freshness.position.insert(fold::place(&position), offset);
+        }
+        fleet.freshness.stream_moved_at = self.moved_at;
+        self.routers.into_values().for_each(|view| fleet.restore(view));
+        fleet
+    }
+
     /// Takes in later words.
     fn learn(&mut self, parsed: Parsed) {
         self.next = parsed.place.unwrap_or(self.next);
@@ -310,10 +309,11 @@ mod tests {
         let stream = Memory::new(1);
         assert!(fleet(&stream).await.unwrap().is_none());
         for (doubles, next) in [(1, [3, 0]), (2, [5, 9])] {
-            let records = ["a", "b"].map(|name| record(&view(name, doubles), next, Some(at(5)), at(6)));
+            let records =
+                ["a", "b"].map(|name| record(&view(name, doubles), &headers(next, Some(at(5))), at(6)));
             stream.append(records.into()).await.unwrap();
         }
-        stream.append(vec![record(&view("a", 7), [8, 9], Some(at(9)), at(10))]).await.unwrap();
+        stream.append(vec![record(&view("a", 7), &headers([8, 9], Some(at(9))), at(10))]).await.unwrap();
         let fleet = fleet(&stream).await.unwrap().unwrap();
         assert_eq!(fleet.router("a").unwrap().doubles, 7);
         assert_eq!(fleet.router("b").unwrap().doubles, 2);
@@ -328,7 +328,7 @@ mod tests {
         let wide = |name: &str, doubles| {
             let mut view = view(name, doubles);
             view.links.push(crate::view::LinkView::new(&"x".repeat(8_000)));
-            record(&view, [doubles, 2 * doubles], None, at(doubles as i64))
+            record(&view, &headers([doubles, 2 * doubles], None), at(doubles as i64))
         };
         let foreign = Record { headers: vec![(VERSION.into(), "999".into())], ..wide("b", 1) };
         stream.append(vec![foreign, wide("gone", 1)]).await.unwrap();
@@ -337,7 +337,7 @@ mod tests {
             let name = ["a", "b", "c"][doubles as usize % 3];
             stream.append(vec![wide(name, doubles)]).await.unwrap();
         }
-        stream.append(vec![gone("gone", [last, 2 * last], None, at(0))]).await.unwrap();
+        stream.append(vec![gone("gone".into(), &headers([last, 2 * last], None), at(0))]).await.unwrap();
         for reader in [fold::Reader::Following, fold::Reader::LookingBack] {
             let state = load(&stream, &[0], reader).await.unwrap().remove(0);
             assert_eq!((state.next, state.unusable.len()), ([last, 2 * last], 0));
@@ -349,7 +349,7 @@ mod tests {
 
     #[tokio::test]
     async fn state_that_cannot_be_used_begins_the_partition_anew() {
-        let good = record(&view("a", 1), [3, 4], Some(at(5)), at(6));
+        let good = record(&view("a", 1), &headers([3, 4], Some(at(5))), at(6));
         let broken = Record { key: "b".into(), value: Some(b"\xa0".to_vec()), ..good.clone() };
         let foreign = Record { headers: vec![(VERSION.into(), "999".into())], ..good.clone() };
         for bad in [broken, foreign] {
@@ -360,8 +360,9 @@ mod tests {
             assert_eq!((state.routers.len(), state.next), (0, [0, 0]));
             assert_eq!(state.unusable, BTreeSet::from([key.clone()]));
             // Folded anew, or known to be gone: it is of no account any longer.
-            for mended in [record(&view(&key, 2), [5, 6], None, at(7)), gone(&key, [5, 6], None, at(7))] {
-                let other = record(&view("c", 1), [5, 6], None, at(7));
+            let place = headers([5, 6], None);
+            for mended in [record(&view(&key, 2), &place, at(7)), gone(key.clone(), &place, at(7))] {
+                let other = record(&view("c", 1), &place, at(7));
                 stream.append(vec![other, mended]).await.unwrap();
                 let state = load(&stream, &[0], fold::Reader::LookingBack).await.unwrap().remove(0);
                 assert_eq!((state.next, state.unusable), ([5, 6], BTreeSet::new()));

@@ -120,6 +120,9 @@ impl Kafka {
         let name = cluster.settings.named(topic.name());
         consumer.subscribe(&[&name]).map_err(|error| cluster.error(&error))?;
         let id = format!("{group}-{:016x}", fastrand::u64(..));
+        // A cluster takes half a second for the first transaction of a new writer.
+        let (inner, writer) = (Arc::clone(&self.inner), id.clone());
+        drop(std::thread::Builder::new().spawn(move || inner.transactions.prepare(&writer)));
         Ok(Member { inner: Arc::clone(&self.inner), consumer: Arc::new(consumer), id })
     }
 }

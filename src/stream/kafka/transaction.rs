@@ -42,6 +42,21 @@ impl Transactions {
         Self { cluster: cluster.clone(), writers: Mutex::default() }
     }
 
+    /// Makes what commits as `id` need, so that the first one need not wait for it. Blocks.
+    pub fn prepare(&self, id: &str) {
+        let writer = self.writer(id);
+        let mut writer = writer.lock().unwrap_or_else(PoisonError::into_inner);
+        if writer.is_none() {
+            // What is wrong the first commit meets too.
+            *writer = self.begin(id).ok();
+        }
+    }
+
+    fn writer(&self, id: &str) -> Writer {
+        let mut writers = self.writers.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(writers.entry(id.to_owned()).or_default())
+    }
+
     /// Commits as `id`. Whoever began with the same id later takes over: then this one is told, and none of it counts.
     /// Blocks.
     pub fn commit(
@@ -51,10 +66,7 @@ impl Transactions {
         outputs: impl Iterator<Item = impl Borrow<Record>>,
         group: &ConsumerGroupMetadata,
     ) -> Result<Arc<Pending>, StreamError> {
-        let writer = {
-            let mut writers = self.writers.lock().unwrap_or_else(PoisonError::into_inner);
-            Arc::clone(writers.entry(id.to_owned()).or_default())
-        };
+        let writer = self.writer(id);
         let mut writer = writer.lock().unwrap_or_else(PoisonError::into_inner);
         let client = match writer.take() {
             Some(client) => client,
