@@ -54,7 +54,7 @@ const BEHIND: TimeDelta = TimeDelta::seconds(10);
 const EXPIRE_EVERY: Duration = Duration::from_secs(15 * 60);
 /// Least time between two walks over all routers for the silent ones.
 const SETTLE_EVERY: Duration = Duration::from_secs(1);
-/// A snapshot is kept where one router in this many changes, or fewer.
+/// A snapshot is kept where fewer records lie behind it than one for this many of its routers.
 const SHARING: u64 = 4;
 /// Views of the past kept for the next question.
 const PAST_KEPT: usize = 4;
@@ -62,7 +62,7 @@ const PAST_KEPT: usize = 4;
 /// What was read for questions about the past, kept for the next one. Views share the routers that are the same.
 #[derive(Default)]
 struct Past {
-    /// The last snapshot, by its path: whoever asks for one moment asks for others of that hour.
+    /// The last snapshot that is worth sharing, by its path: whoever asks for one moment asks for others of that hour.
     snapshot: Option<(PathBuf, FleetView)>,
     /// Views, latest first.
     views: Vec<(DateTime<Utc>, Arc<FleetView>)>,
@@ -85,7 +85,8 @@ pub struct Central {
 impl Central {
     /// Takes up the fold of `stream` where the latest snapshot in `folder` left it. A snapshot that is damaged,
     /// of another release or of another stream is left aside and logged, and the one before it is taken; without
-    /// any the fold begins anew.
+    /// any the fold begins anew. Where folds write the state of the fleet and more has come in since the snapshot than
+    /// there are routers, it begins with the state.
     ///
     /// # Errors
     /// When the folder or the stream cannot be read.
@@ -98,7 +99,6 @@ impl Central {
                 FleetView::default()
             }
         };
-        // Where folds write the state of the fleet, a node that has more to read than that holds begins with it.
         let left = fold::records_after(&*stream, &fleet).await?;
         let is_near = left.is_some_and(|left| left <= fleet.counts().routers);
         let state = if is_near { None } else { state::fleet(&*stream).await? };
@@ -288,7 +288,7 @@ impl Central {
         Ok(fleet)
     }
 
-    /// `kept`: the last snapshot that was read for this.
+    /// `kept`: the snapshot that was kept of the question before, and afterwards that of this one.
     async fn fold_until(
         &self,
         time: DateTime<Utc>,

@@ -12,6 +12,9 @@ use crate::event::{Event, RouterName};
 use crate::stream::{Batch, Position, Record, Stored, Topic};
 use crate::view::RouterView;
 
+/// Dead letters that wait for a commit, and those of one read.
+const DEAD_LETTERS_MAX: usize = 1_000;
+
 /// One partition, folded.
 #[derive(Default)]
 pub struct Part {
@@ -42,7 +45,10 @@ struct Folded {
 impl Part {
     /// The partition as its last owner committed it, who told of dead letters up to `told`.
     pub fn restored(state: PartitionState, told: [u64; TOPICS.len()]) -> Self {
-        let folded = |view: RouterView| (view.name.clone(), Folded { view: Arc::new(view), changed: false });
+        let folded = |mut view: RouterView| {
+            view.shrink();
+            (view.name.clone(), Folded { view: Arc::new(view), changed: false })
+        };
         let PartitionState { routers, next, moved_at, unusable } = state;
         let routers = routers.into_values().map(folded).collect();
         Self { routers, moved_at, next, told, unusable, ..Self::default() }
@@ -64,6 +70,11 @@ impl Part {
     /// Whether all that there was has been folded.
     fn is_whole(&self) -> bool {
         self.ended.iter().all(|ended| *ended)
+    }
+
+    /// Whether it should be committed before more is read: dead letters are large, and only a commit lets go of them.
+    pub fn is_full(&self) -> bool {
+        self.dead_letters.len() >= DEAD_LETTERS_MAX
     }
 
     /// Takes in what was read at `from`. How many were events, and how many none.

@@ -6,10 +6,10 @@
 //! status N, samples N ──▶ fold ──▶ one transaction: state N, dead letters, positions
 //! ```
 //!
-//! It commits every [`COMMIT_EVERY`] the routers that changed, with the positions they were folded up to, and folds on
-//! meanwhile. What it had folded and not committed when it is killed or put out is folded again by the next owner, from the state
-//! and position of the last commit; so in the state each event counts once. A commit that comes too late is
-//! refused by the broker.
+//! It commits every [`COMMIT_EVERY`], less often while it is behind or commits take long, the routers that changed, with
+//! the positions they were folded up to, and folds on meanwhile. What it had folded and not committed when it is killed
+//! or put out is folded again by the next owner, from the state and position of the last commit; so in the state each
+//! event counts once. A commit that comes too late is refused by the broker.
 //!
 //! The nodes that serve (`api`) do not wait for it: they begin with the state and fold on by themselves, because an
 //! event is several times smaller than the view of its router.
@@ -51,13 +51,13 @@ pub struct Share {
     parts: BTreeMap<u32, Part>,
     /// Ours, but the state is not restored yet.
     awaited: BTreeSet<u32>,
-    /// Ours, but beyond those that the settings say: somebody made more while we run. No router belongs there.
-    strange: BTreeSet<u32>,
-    /// The commit under way, and when it was begun.
-    committing: Option<(Instant, JoinHandle<Result<(), StreamError>>)>,
-    /// When the one before it was done, and how long it took.
+    /// The commit under way; it tells how long it took.
+    committing: Option<JoinHandle<Result<Duration, StreamError>>>,
+    /// When the last one that succeeded was done, and how long it took.
     committed_at: Instant,
     commit_took: Duration,
+    /// Why the last one failed, until one succeeds.
+    commit_fault: Option<String>,
     progress: Arc<Mutex<Progress>>,
 }
 
@@ -88,10 +88,10 @@ impl Share {
             member,
             parts: BTreeMap::new(),
             awaited: BTreeSet::new(),
-            strange: BTreeSet::new(),
             committing: None,
             committed_at: Instant::now(),
             commit_took: Duration::ZERO,
+            commit_fault: None,
             progress: Arc::default(),
         })
     }
@@ -110,7 +110,8 @@ impl Share {
             if let Some(fault) = &fault {
                 warn!(fault, "the share waits");
             }
-            let fault = fault.or_else(|| self.strangeness());
+            // That steps succeed in between does not mend a commit.
+            let fault = fault.or_else(|| self.commit_fault.clone());
             self.note(|progress| progress.fault = fault);
             let pause = async {
                 match outcome {
@@ -134,23 +135,10 @@ impl Share {
         let _ = tokio::task::spawn_blocking(move || drop(self)).await;
     }
 
-    /// What to say of partitions that nobody should write to.
-    fn strangeness(&self) -> Option<String> {
-        (!self.strange.is_empty()).then(|| {
-            format!(
-                "{} has more partitions than the {} of the settings: {:?} are not read; the order of a router's events \
-                 hangs on their number, so a node that starts will refuse the topic",
-                Topic::Status.name(),
-                self.stream.partitions(Topic::Status),
-                self.strange
-            )
-        })
-    }
-
     /// Takes up what the group decided, folds a batch of each partition and commits when it is due. Returns whether the
     /// end was reached.
     async fn step(&mut self) -> Result<bool, StreamError> {
-        // What the group decides is taken up between commits: a partition is given away with all that was folded of it.
+        // What the group decides is taken up between commits: none is under way when a partition is given away or restored.
         if self.committing.is_none() {
             self.heed_group().await?;
         }
@@ -187,6 +175,9 @@ impl Share {
                 part.end(from.topic);
             }
         }
+        if self.parts.values().any(Part::is_full) {
+            self.commit_rest().await?;
+        }
         self.commit_on(behind).await?;
         failed.map_or(Ok(at_end), Err)
     }
@@ -201,16 +192,14 @@ impl Share {
                     let (known, strange): (Vec<u32>, Vec<u32>) =
                         partitions.into_iter().partition(|partition| *partition < count);
                     self.awaited.extend(known);
-                    self.strange.extend(strange);
-                    if let Some(fault) = self.strangeness() {
-                        error!(fault, "the topic was changed");
+                    if !strange.is_empty() {
+                        error!(partitions = ?strange, count, "the topic was changed; these are not read");
                     }
                 }
                 Change::Lost(partitions) => {
                     info!(?partitions, "lost");
                     for partition in partitions {
                         self.awaited.remove(&partition);
-                        self.strange.remove(&partition);
                         self.parts.remove(&partition);
                     }
                     self.read_ahead().await?;
@@ -279,7 +268,7 @@ impl Share {
 
     /// Ends a commit that is done, and begins one when it is due.
     async fn commit_on(&mut self, behind: bool) -> Result<(), StreamError> {
-        if self.committing.as_ref().is_some_and(|(_, committing)| !committing.is_finished()) {
+        if self.committing.as_ref().is_some_and(|committing| !committing.is_finished()) {
             return Ok(());
         }
         self.end_commit().await?;
@@ -296,19 +285,23 @@ impl Share {
         let outputs: Vec<Output> = outputs.map(|(partition, part)| part.output(*partition)).collect();
         if !outputs.is_empty() {
             let (member, progress) = (Arc::clone(&self.member), Arc::clone(&self.progress));
-            self.committing = Some((Instant::now(), tokio::spawn(commit(member, outputs, progress))));
+            self.committing = Some(tokio::spawn(commit(member, outputs, progress)));
         }
     }
 
     /// Waits for the commit that was begun, if any.
     async fn end_commit(&mut self) -> Result<(), StreamError> {
-        let Some((begun_at, committing)) = self.committing.take() else { return Ok(()) };
+        let Some(committing) = self.committing.take() else { return Ok(()) };
         let committed = committing.await.unwrap_or(Err(StreamError::Closed));
-        (self.committed_at, self.commit_took) = (Instant::now(), begun_at.elapsed());
-        if committed.is_err() {
-            self.await_all().await?;
+        self.commit_fault = committed.as_ref().err().map(ToString::to_string);
+        match committed {
+            Ok(took) => (self.committed_at, self.commit_took) = (Instant::now(), took),
+            Err(error) => {
+                self.await_all().await?;
+                return Err(error);
+            }
         }
-        committed
+        Ok(())
     }
 
     fn note(&self, change: impl FnOnce(&mut Progress)) {
@@ -316,12 +309,13 @@ impl Share {
     }
 }
 
-/// Commits the outputs, each whole, several in a transaction.
+/// Commits the outputs, each whole, several in a transaction; returns how long that took.
 async fn commit(
     member: Arc<Member>,
     outputs: Vec<Output>,
     progress: Arc<Mutex<Progress>>,
-) -> Result<(), StreamError> {
+) -> Result<Duration, StreamError> {
+    let began = Instant::now();
     let mut outputs = outputs.into_iter().peekable();
     while outputs.peek().is_some() {
         let (mut positions, mut chosen, mut records) = (Vec::new(), Vec::new(), 0);
@@ -333,5 +327,5 @@ async fn commit(
         member.commit(positions, chosen.into_iter().flat_map(Output::into_records)).await?;
         progress.lock().unwrap_or_else(PoisonError::into_inner).commits += 1;
     }
-    Ok(())
+    Ok(began.elapsed())
 }

@@ -38,7 +38,6 @@ pub struct PartitionState {
     pub moved_at: Option<DateTime<Utc>>,
     /// Keys whose latest record cannot be used; the rest is nothing then. Who folds anew replaces them, or says that they
     /// are gone ([`gone`]).
-    #[cfg_attr(not(feature = "kafka"), expect(dead_code, reason = "only folds that share a stream tidy up"))]
     pub unusable: BTreeSet<String>,
 }
 
@@ -94,7 +93,7 @@ pub async fn load(
         stream.read_ahead(&from).await?;
     }
     let waits = |partition: &Loading| follows && !stream.is_at_hand(partition.next);
-    // What was read is parsed while more is read; so little is held unparsed.
+    // What was read is parsed while more is read; so no more than a piece of each partition is held unparsed.
     let mut parsing = VecDeque::new();
     loop {
         let mut open: Vec<usize> = (0..loading.len()).filter(|at| !loading[*at].is_read()).collect();
@@ -102,6 +101,10 @@ pub async fn load(
             break;
         }
         open.sort_by_key(|at| waits(&loading[*at]));
+        if !follows {
+            // Who is not read ahead for reads one after the other.
+            open.truncate(1);
+        }
         for (read, at) in open.into_iter().enumerate() {
             let partition = &mut loading[at];
             // What is not at hand is waited for only when nothing is.
@@ -210,6 +213,16 @@ enum Word {
     Gone,
 }
 
+/// The place that a header tells.
+fn place(text: &str) -> Option<[u64; TOPICS.len()]> {
+    let mut offsets = text.split(' ');
+    let mut place = [0; TOPICS.len()];
+    for next in &mut place {
+        *next = offsets.next()?.parse().ok()?;
+    }
+    Some(place)
+}
+
 /// The same, parsed.
 struct Parsed {
     words: Vec<(String, Result<Option<RouterView>, Unusable>)>,
@@ -223,11 +236,7 @@ impl Words {
     fn take(&mut self, record: Record) {
         let is_ours = record.header(VERSION).is_some_and(|version| version == snapshot::VERSION.to_string());
         if is_ours {
-            let mut place = self.place.unwrap_or_default();
-            for (next, offset) in place.iter_mut().zip(record.header(PLACE).unwrap_or_default().split(' ')) {
-                *next = offset.parse().unwrap_or(*next);
-            }
-            self.place = Some(place);
+            self.place = record.header(PLACE).and_then(place).or(self.place);
             let moved_at = record.header(MOVED_AT).and_then(|text| DateTime::parse_from_rfc3339(text).ok());
             self.moved_at = self.moved_at.max(moved_at.map(|time| time.to_utc()));
         }

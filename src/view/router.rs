@@ -288,7 +288,7 @@ impl RouterView {
     }
 
     /// Gives back room that it does not need: who reads a list does not know its length before.
-    pub(super) fn shrink(&mut self) {
+    pub fn shrink(&mut self) {
         self.epochs.shrink();
         self.boots.shrink();
         self.links.shrink_to_fit();

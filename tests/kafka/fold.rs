@@ -148,11 +148,12 @@ async fn partitions_that_somebody_adds_meanwhile_are_told_and_hold_up_nothing() 
     counts_each_once(&stream, 3).await;
     outside::add_partitions(&settings, Topic::Status, PARTITIONS as usize + 2).await;
     let deadline = Instant::now() + PATIENCE;
-    let fault = || folder.progress.lock().unwrap().fault.clone().unwrap_or_default();
-    while !fault().contains("more partitions than the 6 of the settings: {6, 7}") {
-        assert!(Instant::now() < deadline && !folder.task.is_finished(), "{}", fault());
+    let told = || stream.ready().unwrap().unwrap_or_default();
+    while !told().contains("partitions is 8, wanted 6") {
+        assert!(Instant::now() < deadline && !folder.task.is_finished(), "{}", told());
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
+    assert_eq!(folder.progress.lock().unwrap().fault, None, "it is of use all the same");
     append(&stream, 4..=7).await;
     counts_each_once(&stream, 7).await;
     folder.stop().await;

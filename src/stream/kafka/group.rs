@@ -128,7 +128,8 @@ impl Kafka {
 }
 
 impl Member {
-    /// What changed since the last call. To be called again and again; the group hears from us by it.
+    /// What changed since the last call. To be called again and again, within `max.poll.interval.ms` also when a commit
+    /// takes long; the group hears from us by it.
     #[must_use]
     pub fn changes(&self) -> Vec<Change> {
         for _ in 0..4 {

@@ -65,13 +65,15 @@ async fn ask(inner: Weak<Inner>, felt: Arc<Mutex<Felt>>) {
             if silent && answer.is_err() {
                 inner.ask_anew()?;
             }
-            answer.map(|_| changed(&inner))
+            answer.map(|_| (Instant::now(), changed(&inner)))
         };
         let Ok(answer) = tokio::task::spawn_blocking(question).await else { return };
         let mut felt = felt.lock().unwrap_or_else(PoisonError::into_inner);
         match answer {
-            Ok(changed) => {
-                felt.answered = Instant::now();
+            Ok((answered, changed)) => {
+                felt.answered = answered;
+                // Who cannot ask knows what was said before.
+                let changed = changed.unwrap_or_else(|| felt.changed.clone());
                 if felt.changed != changed
                     && let Some(changed) = &changed
                 {
@@ -84,14 +86,15 @@ async fn ask(inner: Weak<Inner>, felt: Arc<Mutex<Felt>>) {
     }
 }
 
-/// What to say of a topic that has other partitions than it had at the start.
-fn changed(inner: &Inner) -> Option<String> {
+/// What to say of a topic that has other partitions than it had at the start; `None` when it cannot be asked.
+fn changed(inner: &Inner) -> Option<Option<String>> {
     let asking = Arc::clone(&inner.asking.lock().unwrap_or_else(PoisonError::into_inner));
     match check_partitions(&inner.cluster, asking.client(), &Topic::ALL, ASK) {
-        Err(error @ StreamError::TopicSetting { .. }) => Some(format!(
+        Ok(()) => Some(None),
+        Err(error @ StreamError::TopicSetting { .. }) => Some(Some(format!(
             "{error}; this process goes on with {}, one that starts will refuse the topic",
             inner.cluster.settings.partitions
-        )),
-        _ => None,
+        ))),
+        Err(_) => None,
     }
 }

@@ -35,7 +35,6 @@ import org.apache.kafka.streams.processor.api.Processor;
 import org.apache.kafka.streams.processor.api.ProcessorContext;
 import org.apache.kafka.streams.processor.api.ProcessorSupplier;
 import org.apache.kafka.streams.processor.api.Record;
-import org.apache.kafka.streams.state.KeyValueIterator;
 import org.apache.kafka.streams.state.KeyValueStore;
 import org.apache.kafka.streams.state.QueryableStoreTypes;
 import org.apache.kafka.streams.state.ReadOnlyKeyValueStore;
@@ -252,8 +251,6 @@ public final class Fold {
         HttpServer server = HttpServer.create(new InetSocketAddress(InetAddress.getLoopbackAddress(), port), 0);
         server.setExecutor(Executors.newFixedThreadPool(HTTP_THREADS));
         server.createContext(ROUTERS, answer(streams, (store, path) -> store.get(path.substring(ROUTERS.length()))));
-        server.createContext("/ready", answer(streams, (store, path) -> Map.of("ready", true)));
-        server.createContext("/count", answer(streams, (store, path) -> Map.of("routers", count(store))));
         server.start();
         return server.getAddress().getPort();
     }
@@ -287,14 +284,5 @@ public final class Fold {
         exchange.getResponseHeaders().set("Content-Type", "application/json");
         exchange.sendResponseHeaders(status, bytes.length);
         exchange.getResponseBody().write(bytes);
-    }
-
-    /** The store itself knows its number of entries only roughly. */
-    private static long count(ReadOnlyKeyValueStore<String, Router> store) {
-        long routers = 0;
-        try (KeyValueIterator<String, Router> all = store.all()) {
-            for (; all.hasNext(); all.next()) routers++;
-        }
-        return routers;
     }
 }
