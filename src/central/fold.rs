@@ -1,6 +1,5 @@
 //! From positions of the stream to views: reads records, makes events of them, folds them.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -9,7 +8,7 @@ use tracing::warn;
 
 use super::TOPICS;
 use crate::event::Event;
-use crate::stream::{self, Limit, Position, Record, Stored, Stream, StreamError, Topic};
+use crate::stream::{self, Bounds, Limit, Position, Record, Stored, Stream, StreamError, Topic};
 use crate::view::{FleetView, Freshness};
 
 /// Samples folded into a view of the past. When more came since the snapshot, it stays at the snapshot's
@@ -104,15 +103,24 @@ pub fn place(position: &Position) -> String {
 /// Where to read on: each partition of each topic, from where `freshness` left it.
 #[must_use]
 pub fn positions(stream: &dyn Stream, freshness: &Freshness) -> Vec<Position> {
-    let mut positions = Vec::new();
+    let of = |topic| (0..stream.partitions(topic)).map(move |partition| left_at(freshness, topic, partition));
+    TOPICS.into_iter().flat_map(of).collect()
+}
+
+fn left_at(freshness: &Freshness, topic: Topic, partition: u32) -> Position {
+    let begin = Position { topic, partition, offset: 0 };
+    let offset = freshness.position.get(&place(&begin)).copied().unwrap_or(0);
+    Position { offset, ..begin }
+}
+
+/// The same, each with the bounds of its partition.
+async fn bounded(stream: &dyn Stream, freshness: &Freshness) -> Result<Vec<(Position, Bounds)>, StreamError> {
+    let mut bounded = Vec::new();
     for topic in TOPICS {
-        for partition in 0..stream.partitions(topic) {
-            let mut position = Position { topic, partition, offset: 0 };
-            position.offset = freshness.position.get(&place(&position)).copied().unwrap_or(0);
-            positions.push(position);
-        }
+        let bounds = stream.bounds(topic).await?.into_iter();
+        bounded.extend(bounds.map(|bounds| (left_at(freshness, topic, bounds.partition), bounds)));
     }
-    positions
+    Ok(bounded)
 }
 
 /// Whether `fleet` was folded from this stream: it is not further than the stream goes.
@@ -120,15 +128,8 @@ pub fn positions(stream: &dyn Stream, freshness: &Freshness) -> Vec<Position> {
 /// # Errors
 /// When the stream cannot be asked.
 pub async fn fits(stream: &dyn Stream, fleet: &FleetView) -> Result<bool, StreamError> {
-    for topic in TOPICS {
-        for (partition, bounds) in (0..).zip(stream.bounds(topic).await?) {
-            let position = Position { topic, partition, offset: 0 };
-            if fleet.freshness.position.get(&place(&position)).is_some_and(|offset| *offset > bounds.next) {
-                return Ok(false);
-            }
-        }
-    }
-    Ok(true)
+    let bounded = bounded(stream, &fleet.freshness).await?;
+    Ok(bounded.iter().all(|(at, bounds)| at.offset <= bounds.next))
 }
 
 /// How many records `fleet` has yet to read; `None` when some of them have expired.
@@ -136,15 +137,11 @@ pub async fn fits(stream: &dyn Stream, fleet: &FleetView) -> Result<bool, Stream
 /// # Errors
 /// When the stream cannot be asked.
 pub async fn records_after(stream: &dyn Stream, fleet: &FleetView) -> Result<Option<u64>, StreamError> {
-    let mut bounds = BTreeMap::new();
-    for topic in TOPICS {
-        bounds.insert(topic, stream.bounds(topic).await?);
-    }
-    let left = positions(stream, &fleet.freshness).into_iter().map(|at| {
-        let bounds = &bounds[&at.topic][at.partition as usize];
+    let bounded = bounded(stream, &fleet.freshness).await?;
+    let left = |(at, bounds): (Position, Bounds)| {
         (bounds.first <= at.offset).then(|| bounds.next.saturating_sub(at.offset))
-    });
-    Ok(left.sum())
+    };
+    Ok(bounded.into_iter().map(left).sum())
 }
 
 /// Who reads.
@@ -228,14 +225,9 @@ impl Rest {
     ) -> Result<Self, StreamError> {
         let after = time + chrono::TimeDelta::milliseconds(1);
         let mut rest = Self { parts: Vec::new(), after, lacks_samples: false };
-        let mut bounds = BTreeMap::new();
-        for topic in TOPICS {
-            bounds.insert(topic, stream.bounds(topic).await?);
-        }
-        for position in positions(stream, freshness) {
+        for (position, bounds) in bounded(stream, freshness).await? {
             let end = stream.offset_at(position.topic, position.partition, after).await?;
-            let first = bounds[&position.topic][position.partition as usize].first;
-            let expired = position.offset < first.min(end);
+            let expired = position.offset < bounds.first.min(end);
             let too_many = end.saturating_sub(position.offset) > PAST_SAMPLES_MAX;
             if position.topic == Topic::Samples && (expired || too_many) {
                 rest.lacks_samples = true;
